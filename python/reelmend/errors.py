@@ -1,0 +1,83 @@
+"""Every error Reelmend raises on purpose.
+
+Each is a `ReelmendError` and also the builtin a caller would expect (`ValueError`, `OSError` ...), so
+`except ReelmendError` catches all of them and `except OSError` still catches what the file system did.
+A message says what was wrong, what was got, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+__all__ = [
+    "ArrayError",
+    "DeviceError",
+    "FormatError",
+    "MediaError",
+    "MissingExtraError",
+    "OptionError",
+    "PlanError",
+    "ReelmendError",
+    "SinkError",
+    "SourceError",
+    "StageError",
+]
+
+
+class ReelmendError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class ArrayError(ReelmendError, ValueError):
+    """An array given to an op has a wrong shape, dtype, device or layout."""
+
+
+class OptionError(ReelmendError, ValueError):
+    """An option has a value outside its range."""
+
+
+class FormatError(ReelmendError, ValueError):
+    """A pixel format, colour description or frame does not fit where it was given."""
+
+
+class PlanError(ReelmendError, ValueError):
+    """A stream cannot be planned as asked (stages that do not fit together, an impossible device)."""
+
+
+class DeviceError(ReelmendError, RuntimeError):
+    """A device was asked for that this machine or this build does not have, or it failed."""
+
+
+class MissingExtraError(ReelmendError, ImportError):
+    """An optional dependency is needed and absent; names the extra that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed: "
+            f"run  pip install 'reelmend[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
+
+
+class MediaError(ReelmendError, OSError):
+    """Reading or writing media failed."""
+
+
+class SourceError(MediaError):
+    """An input cannot be opened, holds no usable video, or broke off before its first frame."""
+
+
+class SinkError(MediaError):
+    """An output cannot be opened or written; what was written before stays playable."""
+
+
+class StageError(ReelmendError, RuntimeError):
+    """A stage failed in a run. The cause is chained; `stage`, `index` and `time` say where."""
+
+    def __init__(self, stage: str, index: int, time: Fraction | None, cause: BaseException) -> None:
+        where = f"frame {index}" + (f" ({float(time):.3f} s)" if time is not None else "")
+        super().__init__(f"stage {stage!r} failed at {where}: {cause}")
+        self.stage = stage
+        self.index = index
+        self.time = time
