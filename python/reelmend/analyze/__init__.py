@@ -1,0 +1,1 @@
+"""Measuring and showing: synthetic flicker, metrics, the demo scene, pictures and benchmarks."""
