@@ -1,0 +1,271 @@
+// The calls both modules offer, over a set of launchers: checks and dtype dispatch once, for CPU and CUDA.
+//
+// A Launchers type has: kDevice; Scope (what must be alive around the launches: the released GIL, the stream); and the
+// launchers of cpu/ops.h as static functions that take the Scope first.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bindings/array.h"
+#include "cpu/ops.h"
+
+namespace reelmend::bind {
+
+using Objects = std::vector<py::object>;
+
+// (kr, kb, depth, full_range, off_x, off_y) as Python hands them in.
+struct Coding {
+  double kr, kb;
+  int depth;
+  bool full_range;
+  double off_x, off_y;
+
+  YuvCoding at_peak(double peak) const { return make_coding(kr, kb, depth, full_range, peak); }
+};
+
+inline Coding coding_from(const std::tuple<double, double, int, bool, double, double>& t) {
+  const Coding c{std::get<0>(t), std::get<1>(t), std::get<2>(t), std::get<3>(t), std::get<4>(t), std::get<5>(t)};
+  if (c.depth < 8 || c.depth > 16) fail("depth: expected 8 to 16 bits; got " + std::to_string(c.depth));
+  return c;
+}
+using CodingTuple = std::tuple<double, double, int, bool, double, double>;
+
+inline std::vector<Array> take_all(const Objects& objects, Device device, const std::string& what, bool writable) {
+  std::vector<Array> out;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    out.push_back(take(objects[i], device, what + "[" + std::to_string(i) + "]", writable));
+  }
+  return out;
+}
+
+inline void expect_three(const std::vector<Array>& a, const std::string& what) {
+  if (a.size() != 3) fail(what + ": expected 3 planes; got " + std::to_string(a.size()));
+}
+
+// Decimation of chroma planes, from the sizes.
+inline std::pair<int, int> subsampling(const std::vector<Array>& yuv, const std::string& what) {
+  const auto axis = [&](int i) {
+    const int64_t luma = yuv[0].shape[i];
+    const int64_t chroma = yuv[1].shape[i];
+    if (chroma == luma) return 0;
+    if (chroma == (luma + 1) / 2) return 1;
+    fail(what + ": chroma planes must be as large as luma or half as large (rounded up)");
+  };
+  if (yuv[0].shape.size() != 2 || yuv[1].shape.size() != 2 || yuv[1].shape != yuv[2].shape) {
+    fail(what + ": expected a luma plane and two chroma planes of one shape");
+  }
+  const int y = axis(0);
+  return {axis(1), y};
+}
+
+inline Siting siting_of(const std::vector<Array>& yuv, const Coding& c, const std::string& what) {
+  const auto [sx, sy] = subsampling(yuv, what);
+  return make_siting(sx, sy, c.off_x, c.off_y);
+}
+
+template <class T>
+cpu::Yuv<T> yuv_of(const std::vector<Array>& a, const std::string& what) {
+  return {plane<T>(a[0], what + "[0]"), plane<T>(a[1], what + "[1]"), plane<T>(a[2], what + "[2]")};
+}
+
+template <class T>
+cpu::RgbPlanes<T> rgb_of(const std::vector<Array>& a, const std::string& what) {
+  const cpu::RgbPlanes<T> p{plane<T>(a[0], what + "[0]"), plane<T>(a[1], what + "[1]"), plane<T>(a[2], what + "[2]")};
+  if (a[1].shape != a[0].shape || a[2].shape != a[0].shape) fail(what + ": expected three planes of one shape");
+  return p;
+}
+
+inline void same_size(const Array& a, const Array& b, const std::string& what) {
+  if (a.shape != b.shape) fail(what + ": expected the input's shape");
+}
+
+template <class F>
+void on_integer(DType t, const std::string& what, const F& f) {
+  if (t == DType::u8) return f(uint8_t{});
+  if (t == DType::u16) return f(uint16_t{});
+  fail(what + ": expected uint8 or uint16; got " + name_of(t));
+}
+
+template <class F>
+void on_sample(DType t, const std::string& what, const F& f) {
+  if (t == DType::f32) return f(float{});
+  on_integer(t, what, f);
+}
+
+inline Sampling sampling_of(const Array& y, const std::tuple<int, int, int, int>& region, int skip) {
+  Sampling s{std::get<0>(region), std::get<1>(region), std::get<2>(region), std::get<3>(region), skip};
+  if (s.x0 < 0 || s.y0 < 0 || s.x1 > y.shape[1] || s.y1 > y.shape[0] || s.x0 >= s.x1 || s.y0 >= s.y1) {
+    fail("region: expected 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height");
+  }
+  if (skip < 1) fail("skip: expected 1 or more; got " + std::to_string(skip));
+  return s;
+}
+
+inline void check_bins(int bins) {
+  if (bins < 2 || bins > kMaxBins) fail("bins: expected 2 to 1024; got " + std::to_string(bins));
+}
+
+template <class L>
+void def_calls(py::module_& m) {
+  constexpr Device device = L::kDevice;
+  using StreamArg = typename L::StreamArg;
+
+  m.def("yuv_to_rgb", [](const Objects& yuv, const CodingTuple& ct, const Objects& rgb, double peak, StreamArg stream) {
+    const auto in = take_all(yuv, device, "planes", false);
+    const auto out = take_all(rgb, device, "out", true);
+    expect_three(in, "planes");
+    expect_three(out, "out");
+    const Coding c = coding_from(ct);
+    const Siting s = siting_of(in, c, "planes");
+    same_size(out[0], in[0], "out");
+    on_integer(in[0].dtype, "planes", [&](auto i) {
+      on_sample(out[0].dtype, "out", [&](auto o) {
+        const auto from = yuv_of<const decltype(i)>(in, "planes");
+        const auto to = rgb_of<decltype(o)>(out, "out");
+        typename L::Scope scope(stream, {&in, &out});
+        L::yuv_to_rgb(scope, from, c.at_peak(peak), s, to, static_cast<float>(peak));
+      });
+    });
+  });
+
+  m.def("rgb_to_yuv", [](const Objects& rgb, double peak, const CodingTuple& ct, bool dither, const Objects& yuv,
+                         StreamArg stream) {
+    const auto in = take_all(rgb, device, "planes", false);
+    const auto out = take_all(yuv, device, "out", true);
+    expect_three(in, "planes");
+    expect_three(out, "out");
+    const Coding c = coding_from(ct);
+    const Siting s = siting_of(out, c, "out");
+    same_size(out[0], in[0], "out");
+    on_sample(in[0].dtype, "planes", [&](auto i) {
+      on_integer(out[0].dtype, "out", [&](auto o) {
+        const auto from = rgb_of<const decltype(i)>(in, "planes");
+        const auto to = yuv_of<decltype(o)>(out, "out");
+        typename L::Scope scope(stream, {&in, &out});
+        L::rgb_to_yuv(scope, from, c.at_peak(peak), s, to, dither);
+      });
+    });
+  });
+
+  m.def("histogram_rgb", [](const Objects& rgb, double peak, const std::tuple<int, int, int, int>& region, int skip,
+                            const py::object& out, StreamArg stream) {
+    const auto in = take_all(rgb, device, "planes", false);
+    expect_three(in, "planes");
+    const Array counts = take(out, device, "out", true);
+    const int bins = counts.shape.size() == 2 ? static_cast<int>(counts.shape[1]) : 0;
+    check_bins(bins);
+    int* const to = table<int>(counts, {kHistograms, bins}, "out");
+    const Sampling at = sampling_of(in[0], region, skip);
+    on_integer(in[0].dtype, "planes", [&](auto i) {
+      const auto from = rgb_of<const decltype(i)>(in, "planes");
+      typename L::Scope scope(stream, {&in});
+      L::histogram_rgb(scope, from, static_cast<float>(peak), at, bins, to);
+    });
+  });
+
+  m.def("histogram_yuv", [](const Objects& yuv, const CodingTuple& ct, const std::tuple<int, int, int, int>& region,
+                            int skip, const py::object& out, StreamArg stream) {
+    const auto in = take_all(yuv, device, "planes", false);
+    expect_three(in, "planes");
+    const Coding c = coding_from(ct);
+    const Siting s = siting_of(in, c, "planes");
+    const Array counts = take(out, device, "out", true);
+    const int bins = counts.shape.size() == 2 ? static_cast<int>(counts.shape[1]) : 0;
+    check_bins(bins);
+    int* const to = table<int>(counts, {kHistograms, bins}, "out");
+    const Sampling at = sampling_of(in[0], region, skip);
+    on_integer(in[0].dtype, "planes", [&](auto i) {
+      const auto from = yuv_of<const decltype(i)>(in, "planes");
+      typename L::Scope scope(stream, {&in});
+      L::histogram_yuv(scope, from, c.at_peak(bins - 1), s, at, bins, to);
+    });
+  });
+
+  m.def("quantiles", [](const py::object& histograms, const py::object& out, StreamArg stream) {
+    const std::vector<Array> in{take(histograms, device, "histograms", false), take(out, device, "out", true)};
+    if (in[0].shape.size() != 2 || in[1].shape.size() != 2) fail("histograms, out: expected (rows, bins), (rows, points)");
+    const int rows = static_cast<int>(in[0].shape[0]);
+    const int bins = static_cast<int>(in[0].shape[1]);
+    const int points = static_cast<int>(in[1].shape[1]);
+    check_bins(bins);
+    const int* from = table<const int>(in[0], {rows, bins}, "histograms");
+    float* const to = table<float>(in[1], {rows, points}, "out");
+    typename L::Scope scope(stream, {&in});
+    L::quantiles(scope, from, rows, bins, points, to);
+  });
+
+  m.def("smooth", [](const py::object& tables, const py::object& weights, const py::object& out, StreamArg stream) {
+    const std::vector<Array> in{take(tables, device, "tables", false), take(weights, device, "weights", false),
+                                take(out, device, "out", true)};
+    if (in[0].shape.size() != 2) fail("tables: expected (count, n)");
+    const int64_t count = in[0].shape[0];
+    const int64_t n = in[0].shape[1];
+    if (count * n > std::numeric_limits<int>::max()) fail("tables: too many");
+    const float* from = table<const float>(in[0], {count, n}, "tables");
+    const float* w = table<const float>(in[1], {count}, "weights");
+    float* const to = table<float>(in[2], {n}, "out");
+    typename L::Scope scope(stream, {&in});
+    L::smooth(scope, from, w, static_cast<int>(count), static_cast<int>(n), to);
+  });
+
+  m.def("apply_lut", [](const py::object& x, const py::object& lut, int max_code, bool dither, const py::object& out,
+                        StreamArg stream) {
+    const std::vector<Array> in{take(x, device, "plane", false), take(lut, device, "lut", false),
+                                take(out, device, "out", true)};
+    if (in[1].shape.size() != 1 || in[1].shape[0] < 1) fail("lut: expected shape (n,)");
+    const int size = static_cast<int>(in[1].shape[0]);
+    const float* const values = table<const float>(in[1], {size}, "lut");
+    same_size(in[2], in[0], "out");
+    on_integer(in[0].dtype, "plane", [&](auto i) {
+      on_integer(in[2].dtype, "out", [&](auto o) {
+        const auto from = plane<const decltype(i)>(in[0], "plane");
+        const auto to = plane<decltype(o)>(in[2], "out");
+        typename L::Scope scope(stream, {&in});
+        L::apply_lut(scope, from, values, size, static_cast<float>(max_code), dither, to);
+      });
+    });
+  });
+
+  m.def("map_tones", [](const Objects& yuv, const CodingTuple& ct, const py::object& change, bool dither,
+                        const Objects& outs, StreamArg stream) {
+    const auto in = take_all(yuv, device, "planes", false);
+    const auto out = take_all(outs, device, "out", true);
+    expect_three(in, "planes");
+    expect_three(out, "out");
+    const Coding c = coding_from(ct);
+    const Siting s = siting_of(in, c, "planes");
+    for (int i = 0; i < 3; ++i) same_size(out[i], in[i], "out");
+    const std::vector<Array> tables{take(change, device, "change", false)};
+    if (tables[0].shape.size() != 2) fail("change: expected shape (3, n)");
+    const int size = static_cast<int>(tables[0].shape[1]);
+    if (size < 2 || size > (1 << 20)) fail("change: expected 2 to 1048576 entries a channel");
+    const ToneTable t{table<const float>(tables[0], {3, size}, "change"), size};
+    on_integer(in[0].dtype, "planes", [&](auto i) {
+      const auto from = yuv_of<const decltype(i)>(in, "planes");
+      const auto to = yuv_of<decltype(i)>(out, "out");
+      typename L::Scope scope(stream, {&in, &out, &tables});
+      L::map_tones(scope, from, c.at_peak(size - 1), s, t, dither, to);
+    });
+  });
+
+  m.def("area_mean", [](const py::object& x, const py::object& out, StreamArg stream) {
+    const std::vector<Array> in{take(x, device, "plane", false), take(out, device, "out", true)};
+    if (in[1].shape.size() != 2) fail("out: expected shape (rows, columns)");
+    const int rows = static_cast<int>(in[1].shape[0]);
+    const int columns = static_cast<int>(in[1].shape[1]);
+    float* const to = table<float>(in[1], {rows, columns}, "out");
+    if (in[0].shape.size() == 2 && (rows > in[0].shape[0] || columns > in[0].shape[1] || rows < 1 || columns < 1)) {
+      fail("out: expected at least one sample a tile");
+    }
+    on_integer(in[0].dtype, "plane", [&](auto i) {
+      const auto from = plane<const decltype(i)>(in[0], "plane");
+      typename L::Scope scope(stream, {&in});
+      L::area_mean(scope, from, columns, rows, to);
+    });
+  });
+}
+
+}  // namespace reelmend::bind

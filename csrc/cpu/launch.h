@@ -1,0 +1,100 @@
+// How CPU launchers run a functor: rows on the pool, each row in chunks through short loops over floats.
+//
+// GCC vectorises a loop whose body is contiguous and branch-free, but neither table look-ups nor strided samples.
+// So a chunk of a row is loaded to floats, worked on in place, looked up, and stored, each by a loop of its own; the
+// buffers stay in the first-level cache. The arithmetic is the functor's (csrc/ops), as on the GPU.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/view.h"
+#include "cpu/pool.h"
+#include "ops/color.h"
+
+// One copy of the function for each x86-64 level, chosen once when the module is loaded. -ffp-contract=off keeps the
+// copies equal to the bit.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__gnu_linux__)
+#define RM_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define RM_CLONES
+#endif
+
+namespace reelmend::cpu {
+
+constexpr int kChunk = 512;  // luma samples; even, so that chunks hold whole chroma samples
+
+template <class T>
+static RM_CLONES void load_row(const T* __restrict from, int step, float* __restrict to, int n) {
+  if (step == 1) {
+    for (int i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
+  } else {
+    for (int i = 0; i < n; ++i) to[i] = static_cast<float>(from[i * step]);
+  }
+}
+
+template <class T>
+static RM_CLONES void store_row(const float* __restrict from, T* __restrict to, int step, float max_code, int n) {
+  if (step == 1) {
+    for (int i = 0; i < n; ++i) to[i] = to_sample<T>(from[i], max_code);
+  } else {
+    for (int i = 0; i < n; ++i) to[i * step] = to_sample<T>(from[i], max_code);
+  }
+}
+
+// The same, rounded by dither thresholds given for each sample.
+template <class T>
+static RM_CLONES void store_row(const float* __restrict from, const float* __restrict thresholds, T* __restrict to,
+                                int step, float max_code, int n) {
+  if (step == 1) {
+    for (int i = 0; i < n; ++i) to[i] = static_cast<T>(to_code(from[i], thresholds[i], max_code));
+  } else {
+    for (int i = 0; i < n; ++i) to[i * step] = static_cast<T>(to_code(from[i], thresholds[i], max_code));
+  }
+}
+
+// Dither thresholds of a row; constant 0.5 (rounding) where dither is off. The pattern repeats every 8 samples.
+struct ThresholdRow {
+  float value[kChunk];
+  void fill(int y, bool dither, int n) {
+    for (int i = 0; i < n; ++i) value[i] = dither ? dither_threshold(i & 7, y & 7) : 0.5f;
+  }
+};
+
+static RM_CLONES void lerp_rows(const float* __restrict b, float w, float* __restrict a, int n) {
+  for (int i = 0; i < n; ++i) a[i] = lerp(a[i], b[i], w);
+}
+
+static RM_CLONES void widen_row(const float* __restrict c, float w0, float w1, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) {
+    to[2 * i] = lerp(c[i], c[i - 1], w0);
+    to[2 * i + 1] = lerp(c[i], c[i + 1], w1);
+  }
+}
+
+// Chroma of luma samples x0 .. x0 + n of row y (x0 even), interpolated as chroma_at does. `to` holds n + 1 floats.
+template <class T>
+static void chroma_row(const Plane<const T>& c, const Siting& s, int x0, int y, int n, float* to) {
+  const Tap ty = chroma_tap(y, s.sub_y, s.up_y, c.height);
+  const int first = x0 >> s.sub_x;
+  const int count = (n + s.sub_x) >> s.sub_x;
+  const int left = s.sub_x && first > 0 ? 1 : 0;
+  const int right = s.sub_x && first + count < c.width ? 1 : 0;
+  float near[kChunk + 2];
+  float far[kChunk + 2];
+  float* const at = near + 1;
+  load_row(c.row(ty.near) + (first - left) * c.step, c.step, at - left, count + left + right);
+  if (ty.weight != 0.0f) {
+    load_row(c.row(ty.far) + (first - left) * c.step, c.step, far, count + left + right);
+    lerp_rows(far, ty.weight, at - left, count + left + right);
+  }
+  if (s.sub_x == 0) {
+    std::memcpy(to, at, sizeof(float) * static_cast<size_t>(n));
+    return;
+  }
+  if (!left) at[-1] = at[0];
+  if (!right) at[count] = at[count - 1];
+  widen_row(at, s.up_x[0], s.up_x[1], to, count);
+}
+
+}  // namespace reelmend::cpu

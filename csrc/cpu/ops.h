@@ -1,0 +1,50 @@
+// The CPU launchers. None allocates; all take views that the caller has checked; rows run on the pool.
+#pragma once
+
+#include "core/view.h"
+#include "ops/color.h"
+#include "ops/histogram.h"
+#include "ops/tone.h"
+
+namespace reelmend::cpu {
+
+template <class T>
+struct Yuv {
+  Plane<T> y, u, v;
+};
+
+template <class T>
+struct RgbPlanes {
+  Plane<T> r, g, b;
+};
+
+template <class In, class Out>
+void yuv_to_rgb(const Yuv<const In>& in, const YuvCoding& coding, const Siting& siting, const RgbPlanes<Out>& out,
+                float max_out);
+
+template <class In, class Out>
+void rgb_to_yuv(const RgbPlanes<const In>& in, const YuvCoding& coding, const Siting& siting, const Yuv<Out>& out,
+                bool dither);
+
+// counts: kHistograms rows of `bins`; added to, not cleared.
+template <class T>
+void histogram_rgb(const RgbPlanes<const T>& in, float peak, const Sampling& at, int bins, int* counts);
+template <class T>
+void histogram_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const Sampling& at, int bins,
+                   int* counts);
+
+void quantiles(const int* histograms, int rows, int bins, int points, float* out);
+void smooth(const float* tables, const float* weights, int count, int n, float* out);
+
+template <class In, class Out>
+void apply_lut(const Plane<const In>& in, const float* lut, int lut_size, float max_code, bool dither,
+               const Plane<Out>& out);
+
+template <class T>
+void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ToneTable& table,
+               bool dither, const Yuv<T>& out);
+
+template <class T>
+void area_mean(const Plane<const T>& in, int columns, int rows, float* out);
+
+}  // namespace reelmend::cpu

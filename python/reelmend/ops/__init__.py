@@ -1,0 +1,22 @@
+"""Pixel operations. Each runs where its arrays live: NumPy on the CPU, CuPy / PyCUDA / torch arrays on their GPU.
+
+`op(x, ...)` allocates its result like its input; `op(x, ..., out=y)` does not allocate. Arrays are taken without a copy
+through the buffer protocol, DLPack or `__cuda_array_interface__`, with any strides. On a GPU, `stream=` is the CUDA
+stream to run on (an integer handle or an object with `.ptr`, `.handle` or `__cuda_stream__`); nothing here waits for
+the GPU. CPU and GPU run the same arithmetic and give the same bits.
+"""
+
+from .color import rgb_to_yuv, yuv_to_rgb
+from .statistics import area_mean, histogram, quantiles, smooth_quantiles
+from .tone import apply_lut, map_tones
+
+__all__ = [
+    "apply_lut",
+    "area_mean",
+    "histogram",
+    "map_tones",
+    "quantiles",
+    "rgb_to_yuv",
+    "smooth_quantiles",
+    "yuv_to_rgb",
+]

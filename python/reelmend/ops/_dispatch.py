@@ -1,0 +1,136 @@
+"""Where an array lives: picks the native module and allocates results beside it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArrayError, DeviceError
+
+Array = Any
+
+_SITINGS = {
+    "left": (0.0, 0.5),
+    "center": (0.5, 0.5),
+    "topleft": (0.0, 0.0),
+    "top": (0.5, 0.0),
+    "bottomleft": (0.0, 1.0),
+    "bottom": (0.5, 1.0),
+}
+
+
+def is_cuda(x: Array) -> bool:
+    """Whether an array is in GPU memory."""
+    if isinstance(x, np.ndarray):
+        return False
+    if hasattr(x, "__cuda_array_interface__"):
+        return True
+    if hasattr(x, "__dlpack_device__"):
+        return int(x.__dlpack_device__()[0]) in (2, 13)  # kDLCUDA, kDLCUDAManaged
+    return False
+
+
+def module_for(x: Array) -> ModuleType:
+    """The extension module that runs on x's memory. Raises DeviceError if this build has none for it."""
+    if not is_cuda(x):
+        from .. import _native
+
+        return _native
+    try:
+        return importlib.import_module("reelmend._cuda")
+    except ImportError as error:
+        raise DeviceError(
+            f"got a GPU array ({type(x).__name__}), but this build has no CUDA module ({error}); "
+            "build with REELMEND_CUDA=ON where nvcc is installed, or copy the array to the CPU"
+        ) from error
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any] | type, like: Array) -> Array:
+    """A new C-contiguous array beside `like`, made by the library that `like` belongs to."""
+    if not is_cuda(like):
+        return np.empty(shape, dtype)
+    library = type(like).__module__.partition(".")[0]
+    if library == "torch":
+        torch = sys.modules["torch"]
+        return torch.empty(shape, dtype=getattr(torch, np.dtype(dtype).name), device=like.device)
+    if library == "pycuda":
+        return sys.modules["pycuda.gpuarray"].empty(shape, dtype)
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        raise ArrayError(f"cannot allocate an array like {type(like).__name__}; give out=")
+    return cupy.empty(shape, dtype)
+
+
+def beside(table: Array, like: Array) -> Array:
+    """A small C-contiguous float32 table where `like` lives; copied there if it is on the CPU."""
+    if not is_cuda(like):
+        return np.ascontiguousarray(table, np.float32)
+    if is_cuda(table):
+        return table
+    host = np.ascontiguousarray(table, np.float32)
+    library = type(like).__module__.partition(".")[0]
+    if library == "torch":
+        return sys.modules["torch"].from_numpy(host).to(like.device)
+    if library == "pycuda":
+        return sys.modules["pycuda.gpuarray"].to_gpu(host)
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        raise ArrayError(f"cannot copy a table beside {type(like).__name__}; give it as a GPU array")
+    return cupy.asarray(host)
+
+
+def stream_of(x: Array, stream: Any) -> Any:
+    """The argument the native call wants: None on the CPU, a stream handle on a GPU."""
+    if not is_cuda(x):
+        return None
+    if stream is None:
+        library = type(x).__module__.partition(".")[0]
+        if library == "torch":
+            return int(sys.modules["torch"].cuda.current_stream(x.device).cuda_stream)
+        if library == "cupy":
+            return int(sys.modules["cupy"].cuda.get_current_stream().ptr)
+        return 0
+    if isinstance(stream, int):
+        return stream
+    for name in ("ptr", "handle", "cuda_stream"):
+        if hasattr(stream, name):
+            return int(getattr(stream, name))
+    if hasattr(stream, "__cuda_stream__"):
+        return int(stream.__cuda_stream__()[1])
+    raise ArrayError(f"stream: expected a CUDA stream handle or object; got {type(stream).__name__}")
+
+
+def dtype_of(x: Array) -> np.dtype[Any]:
+    """NumPy's dtype of any array."""
+    if isinstance(x, np.ndarray):
+        return x.dtype
+    name = str(getattr(x, "dtype", "")).removeprefix("torch.")
+    try:
+        return np.dtype(name)
+    except TypeError:
+        raise ArrayError(f"expected an array; got {type(x).__name__}") from None
+
+
+def coding(kr: float, kb: float, depth: int, full_range: bool, siting: str) -> tuple[float, float, int, bool, float, float]:
+    """The tuple the native calls take for what YUV samples mean."""
+    if siting not in _SITINGS:
+        raise ArrayError(f"siting: expected one of {', '.join(_SITINGS)}; got {siting!r}")
+    if not (0 < kr < 1 and 0 < kb < 1 and kr + kb < 1):
+        raise ArrayError(f"kr, kb: expected weights in (0, 1) with kr + kb < 1; got {kr}, {kb}")
+    return (kr, kb, int(depth), bool(full_range), *_SITINGS[siting])
+
+
+def planes_of(x: Array | Sequence[Array]) -> list[Array]:
+    """Three planes, from three planes or from one array (height, width, 3) whose channels become views."""
+    if isinstance(x, tuple | list):
+        return list(x)
+    if getattr(x, "ndim", 0) == 3 and x.shape[2] == 3:
+        return [x[:, :, 0], x[:, :, 1], x[:, :, 2]]
+    raise ArrayError(
+        f"expected three planes or one array (height, width, 3); got shape {tuple(getattr(x, 'shape', ()))}"
+    )
