@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SinkError, SourceError
-from .degrade import Flicker, make
+from .degrade import Chain, Flicker, make
 from .scenes import Film, soundtrack
 
 __all__ = ["demo_flicker", "read_clip", "write_clip"]
@@ -21,9 +21,11 @@ Picture = npt.NDArray[np.uint8]
 Path_ = str | os.PathLike[str]
 
 
-def demo_flicker(fps: float = 24.0, strength: float = 0.8, seed: int = 0) -> Flicker:
+def demo_flicker(fps: float = 24.0, seed: int = 0) -> Flicker:
     """The flicker of the demo: an old film's shutter and print (gain_gamma) with a slow hunt below it (pumping)."""
-    return make("gain_gamma+pumping", seed=seed, strength=strength, fps=fps)
+    return Chain(
+        make("gain_gamma", seed=seed, strength=0.5, fps=fps), make("pumping", seed=seed, strength=0.4, fps=fps)
+    )
 
 
 def write_clip(
@@ -48,8 +50,8 @@ def write_clip(
 
     rate = Fraction(rate)
     film = Film(max(1, round(seconds * rate)), width=width, height=height, fps=float(rate), seed=seed)
-    damage = demo_flicker(film.fps, seed=seed) if flicker == "demo" else flicker
-    bt709 = reformatter.Colorspace.ITU709
+    damage = demo_flicker(film.fps, seed) if flicker == "demo" else flicker
+    bt709, limited = reformatter.Colorspace.ITU709, reformatter.ColorRange.MPEG
     try:
         with av.open(os.fspath(path), "w") as container:
             video: Any = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
@@ -61,7 +63,7 @@ def write_clip(
             for t, picture in enumerate(film):
                 shown = damage.apply(picture, t) if damage is not None else picture
                 frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-                frame = frame.reformat(format="yuv420p", dst_colorspace=bt709, dst_color_range=reformatter.ColorRange.MPEG)
+                frame = frame.reformat(format="yuv420p", dst_colorspace=bt709, dst_color_range=limited)
                 frame.pts, frame.time_base = t, 1 / rate
                 container.mux(video.encode(frame))
             container.mux(video.encode(None))

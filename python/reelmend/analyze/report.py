@@ -73,9 +73,7 @@ def flicker_plot(
         one.grid(True, color="#e6e6e6", lw=0.7)
         one.set_axisbelow(True)
         one.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(
-        f"{title}: {ra.std():.2f} → {rb.std():.2f} levels (standard deviation)", fontsize=13, x=0.5, y=0.97
-    )
+    figure.suptitle(f"{title}: {ra.std():.2f} → {rb.std():.2f} levels (standard deviation)", fontsize=13, x=0.5, y=0.97)
     figure.align_ylabels()
     figure.subplots_adjust(left=0.095, right=0.98, top=0.905, bottom=0.1, hspace=0.1)
     figure.savefig(os.fspath(path))
@@ -119,12 +117,9 @@ def before_after(
             axes.set_axis_off()
             mean = float(picture.reshape(-1, 3).mean(0) @ (0.2126, 0.7152, 0.0722))
             centre = (x + cell / 2) / width
-            figure.text(centre, (bottom - 0.05) / height, f"{mean:.1f}", ha="center", va="top", fontsize=11, color=colour)
+            under = (bottom - 0.05) / height
+            figure.text(centre, under, f"mean luma {mean:.1f}", ha="center", va="top", fontsize=11, color=colour)
             if row == 0:
                 above = (height - head + 0.07) / height
                 figure.text(centre, above, f"frame {first + k}", ha="center", va="bottom", fontsize=10, color=INK)
-    figure.text(
-        (left - 0.05) / width, 0.05 / height, "mean luma below each frame, 8-bit levels",
-        ha="left", va="bottom", fontsize=0.1, color="white",
-    )  # fmt: skip
     figure.savefig(os.fspath(path))

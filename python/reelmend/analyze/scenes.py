@@ -42,7 +42,8 @@ def _noise(rng: np.random.Generator, height: int, width: int, cell: float, octav
 def _mix(a: Rgb, b: Rgb, share: Plane) -> Plane:
     """Colours between a and b, (*share.shape, 3)."""
     low, high = np.array(a, np.float32), np.array(b, np.float32)
-    return low + (high - low) * share[..., None]
+    mixed: Plane = low + (high - low) * share[..., None]
+    return mixed
 
 
 def _paint(canvas: Plane, cover: Plane, colour: Plane | Rgb, top: int = 0, left: int = 0) -> None:
@@ -274,7 +275,7 @@ class Film:
         picture = self._shots[second]((t - self.cut if second else t) / self.fps)
         y, x = np.random.default_rng([self._seed, 2, t]).integers(0, 64, 2)
         picture += self._noise[y : y + self.height, x : x + self.width]
-        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
     def __iter__(self) -> Iterator[Picture]:
         return (self[t] for t in range(self.frames))
