@@ -35,13 +35,13 @@ def write_clip(
     width: int = 640,
     height: int = 360,
     rate: Fraction | int = 24,
-    flicker: Flicker | None | Literal["demo"] = "demo",
-    sound: Literal["aac", "flac", None] = "aac",
+    flicker: Flicker | Literal["demo"] | None = "demo",
+    sound: Literal["aac", "flac"] | None = "aac",
     crf: int = 16,
     preset: str = "veryfast",
     seed: int = 0,
 ) -> Film:
-    """Render the demo film to `path` (MP4 or Matroska by its suffix): H.264 4:2:0 8-bit BT.709 limited range, with sound.
+    """Render the demo film to `path` (.mp4 or .mkv): H.264, 4:2:0, 8 bits, BT.709 limited range, with sound.
 
     width and height are even. flicker=None leaves it clean. Returns the film, whose frames are the clean truth.
     """
@@ -77,7 +77,7 @@ def write_clip(
 def _write_sound(container: Any, stream: Any, seconds: float) -> None:
     import av
 
-    samples = soundtrack(seconds, 48000)
+    samples: npt.NDArray[Any] = soundtrack(seconds, 48000)
     form = "s16" if stream.codec_context.name == "flac" else "fltp"
     if form == "s16":
         samples = np.round(samples * 32767).astype(np.int16).T.reshape(1, -1)

@@ -1,4 +1,4 @@
-"""Pictures of a restoration, by matplotlib (extra `plot`): mean luma over time, and a strip of frames before / after."""
+"""Pictures of a restoration, by matplotlib (extra `plot`): mean luma over time, a strip of frames before / after."""
 
 from __future__ import annotations
 

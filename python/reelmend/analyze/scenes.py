@@ -67,7 +67,8 @@ def _polygon(points: list[tuple[float, float]], height: int, width: int) -> Plan
     for (ax, ay), (bx, by) in zip(points, points[1:] + points[:1], strict=True):
         length = math.hypot(bx - ax, by - ay) or 1.0
         inside = np.minimum(inside, ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / np.float32(length))
-    return np.clip(inside + 0.5, 0, 1).astype(np.float32)
+    cover: Plane = np.clip(inside + np.float32(0.5), 0, 1)
+    return cover
 
 
 def _turned(points: list[tuple[float, float]], angle: float, x: float, y: float) -> list[tuple[float, float]]:
