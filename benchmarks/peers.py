@@ -63,10 +63,11 @@ def as_yuv(frame: Frame) -> Yuv:
 
 def reelmend(**options: Any) -> Method:
     """Our deflicker stage with these options, frames pushed one by one."""
-    from reelmend.stages.deflicker import Deflicker
-    from reelmend.stream import Stream
 
     def run(frames: list[Yuv]) -> list[Yuv]:
+        from reelmend.stages.deflicker import Deflicker
+        from reelmend.stream import Stream
+
         stream = Stream([Deflicker(**options)])
         return [as_yuv(out) for out in stream.process(as_frame(yuv, t) for t, yuv in enumerate(frames))]
 
