@@ -1,0 +1,139 @@
+"""What is copied beside the video: other streams, tags and chapters."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+__all__ = ["Carried", "container_tags", "plan_streams", "stream_tags"]
+
+# Tags that describe the old file, not the film; each muxer writes its own.
+_STALE = {
+    "encoder",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "duration",
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "_statistics_writing_app",
+    "_statistics_writing_date_utc",
+    "_statistics_tags",
+}
+
+
+def _stale(key: str) -> bool:
+    return key.lower().split("-")[0] in _STALE
+
+
+def container_tags(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Tags of the whole file that stay true."""
+    return {k: v for k, v in metadata.items() if not _stale(k)}
+
+
+def stream_tags(metadata: Mapping[str, str], *, video: bool = False) -> dict[str, str]:
+    """Tags of one stream that stay true; a re-encoded video loses those that describe its old coding."""
+    return {k: v for k, v in metadata.items() if not _stale(k) and not (video and k == "vendor_id")}
+
+
+class Carried:
+    """One stream to copy: where it comes from, and where it goes once the output is open."""
+
+    def __init__(self, stream: Any, picture: bytes | None = None) -> None:
+        self.source = stream
+        self.picture = picture  # a cover that becomes an attachment
+        self.target: Any = None
+
+    def __str__(self) -> str:
+        return describe(self.source)
+
+    def add_to(self, container: Any) -> None:
+        """Make the stream in the output."""
+        source = self.source
+        if self.picture is not None:
+            kind = "image/png" if self.picture[:4] == b"\x89PNG" else "image/jpeg"
+            name = source.metadata.get("filename") or f"cover.{kind.rpartition('/')[2]}"
+            container.add_attachment(name, source.metadata.get("mimetype", kind), self.picture)
+            return
+        # "opaque" copies a stream as it is, whether or not this FFmpeg could encode it.
+        self.target = container.add_stream_from_template(source, opaque=True)
+        self.target.metadata.clear()
+        self.target.metadata.update(stream_tags(source.metadata))
+        self.target.disposition = source.disposition
+
+
+def describe(stream: Any) -> str:
+    """ "audio #1 (aac, eng)": a stream for people."""
+    name = getattr(stream.codec_context, "name", None) if stream.codec_context is not None else None
+    name = name or getattr(stream, "name", None) or stream.codec_tag.strip("\0") or "unknown"
+    words = [str(name)] + ([stream.language] if stream.language and stream.language != "und" else [])
+    cover = "cover picture" if stream.type == "video" and stream.disposition & Disposition.attached_pic else stream.type
+    return f"{cover} #{stream.index} ({', '.join(words)})"
+
+
+def _why_not(container: str, carried: Carried) -> str:
+    """ "" if this muxer writes a header with the stream in it, else why not."""
+    try:
+        out = av.open(io.BytesIO(), "w", format=container)
+        try:
+            carried.add_to(out)
+            out.start_encoding()
+        finally:
+            out.close()
+    except Exception as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ""
+
+
+def _is_chapter_text(stream: Any, chapters: bool) -> bool:
+    return bool(chapters and stream.type == "data" and stream.codec_tag.strip("\0") == "text")
+
+
+def plan_streams(
+    container: str, streams: Sequence[Any], *, chapters: bool, early: Sequence[Any] = (), source_format: str = ""
+) -> tuple[list[Carried], list[str]]:
+    """The streams this container can hold, and a sentence for each that it cannot."""
+    kept: list[Carried] = []
+    dropped: list[str] = []
+    for stream in streams:
+        if _is_chapter_text(stream, chapters):
+            continue  # the chapters are written anew from the list
+        timecode = stream.type == "data" and stream.codec_tag == "tmcd" and stream.metadata.get("timecode")
+        if timecode and container in ("mp4", "mov"):
+            continue  # the muxer makes a new timecode track from the tag
+        cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+        picture = None
+        if cover and container == "matroska":
+            picture = next((bytes(p) for p in early if p.stream_index == stream.index), None)
+        carried = Carried(stream, picture)
+        why = _why_not(container, carried)
+        carried.target = None
+        if why:
+            hint = "an output ending in .mkv" if container != "matroska" else "an output ending in .mov"
+            if stream.type == "data" and "mp4" in source_format and container == "mp4":
+                hint = "an output ending in .mov"
+            dropped.append(f"{describe(stream)} dropped: {container} cannot hold it ({why}); {hint} may")
+        else:
+            kept.append(carried)
+    return kept, dropped
+
+
+def shifted(packet: Any, by: Fraction) -> None:
+    """Move a packet's times by `by` seconds, to the nearest tick of its own time base."""
+    ticks = round(by / packet.time_base)
+    if packet.pts is not None:
+        packet.pts += ticks
+    if packet.dts is not None:
+        packet.dts += ticks
+
+
+def when(packet: Any) -> Fraction | None:
+    """A packet's decoding time in seconds."""
+    at = packet.dts if packet.dts is not None else packet.pts
+    return None if at is None else at * packet.time_base

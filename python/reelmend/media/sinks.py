@@ -1,0 +1,93 @@
+"""`open_sink`: what kind of output a path is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import SinkError
+from ..frame import VideoInfo
+from .encoders import choose
+from .folder_sink import PICTURE_CODECS, FolderSink
+from .sink import FileSink, Sink
+from .source import Source
+from .y4m import Y4mSink
+
+__all__ = ["Sink", "container_of", "open_sink"]
+
+_MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".mts": "mpegts",
+    ".avi": "avi",
+    ".nut": "nut",
+}
+
+
+def container_of(path: str) -> str:
+    """What a path asks for: FFmpeg's muxer name, "pictures" or "y4m". Raises SinkError if it is not known."""
+    if path == "-" or path.lower().endswith(".y4m"):
+        return "y4m"
+    suffix = Path(path).suffix.lower()
+    if path.endswith(("/", os.sep)) or os.path.isdir(path) or suffix in PICTURE_CODECS:
+        return "pictures"
+    if suffix in _MUXERS:
+        return _MUXERS[suffix]
+    known = ", ".join(_MUXERS)
+    got = f"unknown ending {suffix!r}" if suffix else "no ending"
+    raise SinkError(f"{path}: {got}; end the name in one of {known}, .y4m, or give a folder (out/) or out/%06d.png")
+
+
+def _check(path: str, source: Source | None, overwrite: bool) -> None:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        what = "is not a folder" if os.path.exists(folder) else "does not exist; make it first"
+        raise SinkError(f"{path}: the folder {folder} {what}")
+    if os.path.exists(path):
+        if source is not None and os.path.exists(source.name) and os.path.samefile(path, source.name):
+            raise SinkError(f"{path}: output and input are the same file; write to another name")
+        if os.path.isfile(path) and not overwrite:
+            raise SinkError(f"{path}: already exists; choose another name, or allow overwriting (--overwrite)")
+        if not os.access(path, os.W_OK):
+            raise SinkError(f"{path}: may not be written; check its permissions")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"{path}: the folder {folder} may not be written to; check its permissions")
+
+
+def open_sink(
+    path: str | os.PathLike[str],
+    info: VideoInfo,
+    *,
+    source: Source | None = None,
+    encoder: str = "auto",
+    crf: int | None = None,
+    preset: str | None = None,
+    overwrite: bool = False,
+) -> Sink:
+    """Open an output for frames that look like `info`.
+
+    path      a file (.mp4 .mov .mkv .webm .ts .avi .nut), a folder ("out/") or pattern ("out/%06d.png") for
+              pictures, a .y4m file, or "-" for y4m on standard output
+    source    its sound, subtitles, attachments, data, chapters and tags are copied; open the sink before reading it
+    encoder   auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores or nvenc
+    crf       quality, lower is better: x264 18, x265 20, svtav1 28 unless said
+    preset    ultrafast to placebo; medium unless said
+
+    Raises SinkError or OptionError, in one line, before anything is written.
+    """
+    name = os.fspath(path)
+    container = container_of(name)
+    if container == "y4m":
+        if name != "-":
+            _check(name, source, overwrite)
+        return Y4mSink(name, info, source=source)
+    if container == "pictures":
+        return FolderSink(name, info, source=source, overwrite=overwrite)
+    _check(name, source, overwrite)
+    choice = choose(container, info, encoder)
+    return FileSink(name, container, info, choice, source=source, crf=crf, preset=preset)

@@ -1,0 +1,424 @@
+"""Reading video: files, folders of pictures and pipes become frames with exact times."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import av
+from av.stream import Disposition
+
+from ..errors import SourceError
+from ..frame import Frame, VideoInfo
+from .pixels import Layout, colour_of, from_av, layout_of, side_data_of
+
+__all__ = ["FileSource", "Source"]
+
+
+class Source(ABC):
+    """Frames of one video, in order of time. Iterate it once; a context manager.
+
+    info       size, format, colour, nominal rate
+    notes      what was done to the input on the way in (conversions, repairs), as sentences
+    problem    where and how the input broke off, or None; complete once the iteration has ended
+    name       what was opened, for messages
+    delivered  frames given out so far
+    """
+
+    info: VideoInfo
+    name: str
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self.delivered = 0
+        self._notes: dict[str, None] = {}
+        self._last: Fraction | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    @property
+    def seconds(self) -> Fraction | None:
+        """Length in seconds where the container tells it."""
+        return None
+
+    @property
+    def streams(self) -> tuple[Any, ...]:
+        """The other streams (av.stream.Stream) that a sink may copy."""
+        return ()
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def chapters(self) -> list[Any]:
+        return []
+
+    def attach(self, consumer: Callable[[Any], None]) -> None:  # noqa: B027
+        """Call `consumer(packet)` for every packet of the other streams, from the thread that iterates."""
+
+    def detach(self) -> None:  # noqa: B027
+        """Stop handing out packets."""
+
+    @abstractmethod
+    def __next__(self) -> Frame: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _note(self, text: str) -> None:
+        self._notes.setdefault(text)
+
+    def _where(self) -> str:
+        at = f" ({float(self._last):.3f} s)" if self._last is not None else ""
+        return f"after frame {self.delivered}{at}"
+
+
+def _missing_bytes(path: str) -> int:
+    """Bytes that the outermost structure of an MP4, Matroska or RIFF file promises and the file lacks."""
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            head = file.read(4096)
+            if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+                at = 0
+                while at + 8 <= size:
+                    file.seek(at)
+                    (length,) = struct.unpack(">I", file.read(4))
+                    file.seek(at + 8)
+                    if length == 1:
+                        (length,) = struct.unpack(">Q", file.read(8))
+                    elif length == 0:
+                        return 0
+                    if length < 8:
+                        return 0
+                    at += length
+                return max(0, at - size)
+            if head[:4] == b"\x1a\x45\xdf\xa3":
+                at = head.find(b"\x18\x53\x80\x67")
+                if at < 0:
+                    return 0
+                first = head[at + 4]
+                width = 9 - first.bit_length()
+                length = int.from_bytes(bytes([first & (0xFF >> width)]) + head[at + 5 : at + 4 + width])
+                unknown = length == (1 << (7 * width)) - 1
+                return 0 if unknown else max(0, at + 4 + width + length - size)
+            if head[:4] == b"RIFF":
+                return max(0, int.from_bytes(head[4:8], "little") + 8 - size)
+    except (OSError, struct.error, IndexError):
+        pass
+    return 0
+
+
+def _open_container(path: str, file: BinaryIO | None, options: dict[str, str], format: str | None) -> Any:
+    name = Path(path).name if file is None else "standard input"
+    if file is None:
+        if not os.path.exists(path):
+            if "://" not in path:
+                raise SourceError(f"{path}: no such file; check the name")
+        elif os.path.isfile(path) and os.path.getsize(path) == 0:
+            raise SourceError(f"{path}: the file is empty (0 bytes); copy or record it again")
+    try:
+        return av.open(
+            file if file is not None else path, "r", format=format, options=options, metadata_errors="replace"
+        )
+    except PermissionError as error:
+        raise SourceError(f"{path}: may not be read; check its permissions") from error
+    except (av.FFmpegError, ValueError) as error:
+        try:
+            with open(path, "rb") as probe:
+                head = probe.read(12)
+        except OSError:
+            head = b""
+        if head[4:8] in (b"ftyp", b"mdat", b"wide", b"moov"):
+            raise SourceError(
+                f"{path}: the MP4 index (moov) is missing or damaged, so the recording or copy was cut off; "
+                "copy it again, or rebuild the index with a tool such as untrunc"
+            ) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(
+            f"{path}: not a video that FFmpeg can read ({reason}); is {name} really a video file?"
+        ) from error
+
+
+class FileSource(Source):
+    """Anything FFmpeg reads. Opened by `open_source`."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        threads: int = 0,
+        file: BinaryIO | None = None,
+        options: dict[str, str] | None = None,
+        format: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = path
+        self._local = file is None and os.path.isfile(path)
+        self._consumer: Callable[[Any], None] | None = None
+        self._early: list[Any] = []
+        self._first: deque[Any] = deque()
+        self._bad = 0
+        self._odd: list[str] = []
+        self._nudged = 0
+        self._no_pts = 0
+        self._corrupt = 0
+        self._started = False
+        self._previous: int | None = None
+        self._origin = Fraction(0)
+        self._count = 0
+        self._container = _open_container(path, file, options or {}, format)
+        try:
+            self._prepare(threads)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _prepare(self, threads: int) -> None:
+        self._stream = self._choose()
+        context = self._stream.codec_context
+        if context is None:
+            raise SourceError(f"{self.name}: the video's codec is unknown to this FFmpeg; convert the file first")
+        context.thread_type = "AUTO"
+        if threads:
+            context.thread_count = threads
+        self._time_base = self._stream.time_base or Fraction(1, 90000)
+        rate = self._stream.average_rate or self._stream.guessed_rate or self._stream.base_rate
+        self._rate = Fraction(rate) if rate else None
+        self._frames: Generator[Any, None, None] = self._decode()
+        first = next(self._frames, None)
+        if first is None:
+            if self._bad:
+                raise SourceError(f"{self.name}: no frame could be decoded ({self._odd[0]}); the file is damaged")
+            why = self.problem or "the video stream holds no frames"
+            raise SourceError(f"{self.name}: {why}; nothing to restore")
+        self._first.append(first)
+        self._layout: Layout = layout_of(first.format.name)
+        colour = colour_of(first, context, self._layout)
+        ratio = self._stream.sample_aspect_ratio
+        self.info = VideoInfo(
+            first.width,
+            first.height,
+            self._layout.format,
+            colour,
+            self._rate,
+            self._time_base,
+            self._stream.frames or None,
+            Fraction(ratio) if ratio and ratio > 0 else Fraction(1),
+        )
+        if self._layout.note:
+            self._note(self._layout.note)
+        if first.interlaced_frame:
+            self._note("interlaced video: both fields are handled as one picture; deinterlace first for best results")
+
+    def _choose(self) -> Any:
+        pictures = {s.index for s in self._container.streams.video if s.disposition & Disposition.attached_pic}
+        videos = [s for s in self._container.streams.video if s.index not in pictures]
+        if not videos:
+            kinds = sorted({s.type for s in self._container.streams}) or ["no streams"]
+            cover = " (only a cover picture)" if pictures else ""
+            raise SourceError(f"{self.name}: no video stream{cover}; it holds: {', '.join(kinds)}")
+        best = self._container.streams.best("video")
+        if best is None or best.index in pictures:
+            best = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+        return best
+
+    @property
+    def streams(self) -> tuple[Any, ...]:
+        return tuple(s for s in self._container.streams if s.index != self._stream.index)
+
+    @property
+    def video(self) -> Any:
+        """The video stream itself (av.VideoStream)."""
+        return self._stream
+
+    @property
+    def first_frame(self) -> Any:
+        """The first decoded frame (av.VideoFrame), while it was not given out yet."""
+        return self._first[0] if self._first else None
+
+    @property
+    def early_packets(self) -> tuple[Any, ...]:
+        """Packets of other streams read while the first frame was looked for."""
+        return tuple(self._early)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return dict(self._container.metadata)
+
+    @property
+    def chapters(self) -> list[Any]:
+        return list(self._container.chapters())
+
+    @property
+    def container_format(self) -> str:
+        return str(self._container.format.name)
+
+    @property
+    def seconds(self) -> Fraction | None:
+        if self._stream.duration:
+            return Fraction(self._stream.duration * self._time_base)
+        length = self._container.duration
+        return Fraction(length, av.time_base) if length else None
+
+    def attach(self, consumer: Callable[[Any], None]) -> None:
+        if self._started:
+            raise SourceError(
+                f"{self.name}: its other streams can be copied only from the start; open the sink before reading"
+            )
+        self._consumer = consumer
+
+    def detach(self) -> None:
+        self._consumer = None
+        self._early.clear()
+
+    def close(self) -> None:
+        self._frames.close()
+        self._first.clear()
+        self._early.clear()
+        self._container.close()
+
+    def __next__(self) -> Frame:
+        if not self._started:
+            self._started = True
+            for packet in self._early:
+                self._hand(packet)
+            self._early.clear()
+        frame = self._first.popleft() if self._first else next(self._frames, None)
+        if frame is None:
+            self._finish()
+            raise StopIteration
+        return self._wrap(frame)
+
+    def _hand(self, packet: Any) -> None:
+        if self._consumer is not None:
+            self._consumer(packet)
+
+    def _decode(self) -> Generator[Any, None, None]:
+        context = self._stream.codec_context
+        packets = self._container.demux()
+        held: Any = None  # a damaged packet waits: at the very end of the file it is a cut one
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError, ValueError) as error:
+                self.problem = getattr(error, "strerror", None) or str(error)
+                break
+            if packet is None:
+                break
+            if packet.size == 0 and packet.dts is None and packet.pts is None:
+                continue
+            if packet.stream_index != self._stream.index:
+                if packet.is_corrupt and self._local and self._at_end(packet):
+                    continue
+                if self._started:
+                    self._hand(packet)
+                else:
+                    self._early.append(packet)
+                continue
+            if held is not None:
+                yield from self._decoded(context, held)
+                held = None
+            if packet.is_corrupt:
+                held = packet
+                continue
+            yield from self._decoded(context, packet)
+        if held is not None and self.problem is None:
+            self.problem = "the last picture is cut off"
+        yield from self._decoded(context, None)
+
+    def _at_end(self, packet: Any) -> bool:
+        return packet.pos is not None and packet.pos + packet.size >= os.path.getsize(self.name)
+
+    def _decoded(self, context: Any, packet: Any) -> Iterator[Any]:
+        try:
+            frames = context.decode(packet)
+        except av.FFmpegError as error:
+            if packet is not None:
+                self._bad += 1
+                at = f" at {float(packet.pts * self._time_base):.3f} s" if packet.pts is not None else ""
+                self._odd.append(f"{error.strerror or error}{at}")
+            return
+        yield from frames
+
+    def _finish(self) -> None:
+        if self._no_pts:
+            self._note(f"{self._no_pts} frames had no time stamp: counted on at {self._rate or 25} frames a second")
+        if self._nudged:
+            self._note(f"{self._nudged} frames had a time stamp not after the one before: moved to the next tick")
+        if self._corrupt:
+            self._note(f"{self._corrupt} frames are marked damaged by the decoder; kept as they are")
+        missing = _missing_bytes(self.name) if self._local else 0
+        if missing:
+            self.problem = f"the file ends early, {missing} bytes are missing"
+        if self.problem:
+            self.problem = f"{self.name}: {self.problem}; stopped {self._where()}"
+        elif self._bad:
+            self.problem = f"{self.name}: {self._bad} pictures could not be decoded, first: {self._odd[0]}"
+
+    def _step(self) -> Fraction:
+        return 1 / (self._rate or Fraction(25)) / self._time_base
+
+    def _time(self, frame: Any) -> int:
+        pts = frame.pts if frame.pts is not None else frame.dts
+        last = self._previous
+        if pts is None:
+            if self._no_pts == 0:
+                self._origin = Fraction(0) if last is None else last + self._step()
+                self._count = 0
+            pts = round(self._origin + self._count * self._step())
+            self._count += 1
+            self._no_pts += 1
+        if last is not None and pts <= last:
+            pts = last + 1
+            self._nudged += 1
+        self._previous = pts
+        return int(pts)
+
+    def _wrap(self, frame: Any) -> Frame:
+        name = frame.format.name
+        layout = self._layout
+        if name != getattr(self, "_seen", name):
+            layout = self._layout = layout_of(name)
+            if layout.note:
+                self._note(layout.note)
+        self._seen = name
+        pts = self._time(frame)
+        duration = frame.duration or max(round(self._step()), 0)
+        colour = colour_of(frame, self._stream.codec_context, layout)
+        self._corrupt += frame.is_corrupt
+        out = from_av(frame, layout, colour, pts, self._time_base, duration, side_data_of(frame))
+        self.delivered += 1
+        self._last = out.time
+        return out
+
+
+def open_stdin(threads: int) -> FileSource:
+    """A y4m (or any streamable) video on standard input."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise SourceError(
+            "standard input is a terminal; pipe a video into it, such as  ffmpeg -i IN -f yuv4mpegpipe - | ..."
+        )
+    return FileSource("-", threads=threads, file=sys.stdin.buffer)
