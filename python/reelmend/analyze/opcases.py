@@ -53,11 +53,12 @@ def _picture(width: int, height: int, seed: int) -> Array:
     return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
-def _numpy_to_rgb(y: Array, u: Array, v: Array) -> npt.NDArray[np.float32]:
+def _numpy_to_rgb(y: Array, u: Array, v: Array) -> Array:
     """BT.709 limited to RGB in codes, chroma repeated: float32 (height, width, 3)."""
-    luma = np.float32(255 / 219) * (y.astype(np.float32) - 16)
+    luma: Array = np.float32(255 / 219) * (y.astype(np.float32) - 16)
     cb, cr = (np.float32(255 / 224) * (np.repeat(np.repeat(c, 2, 0), 2, 1).astype(np.float32) - 128) for c in (u, v))
-    return np.stack([luma + 1.5748 * cr, luma - 0.1873 * cb - 0.4681 * cr, luma + 1.8556 * cb], -1).astype(np.float32)
+    rgb: Array = np.stack([luma + 1.5748 * cr, luma - 0.1873 * cb - 0.4681 * cr, luma + 1.8556 * cb], -1)
+    return rgb
 
 
 def _numpy_to_yuv(rgb: Array) -> tuple[Array, Array, Array]:
@@ -98,7 +99,7 @@ def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCas
 
     def numpy_histogram() -> object:
         value = rgb.max(-1)
-        return [np.bincount(p.ravel(), minlength=256) for p in (rgb[..., 0], rgb[..., 1], rgb[..., 2], value)]
+        return [np.bincount(p.ravel(), minlength=256) for p in (*np.moveaxis(rgb, 2, 0), value)]
 
     case.peers["numpy"] = numpy_histogram
     if cv2 is not None:

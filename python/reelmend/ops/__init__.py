@@ -6,6 +6,7 @@ stream to run on (an integer handle or an object with `.ptr`, `.handle` or `__cu
 the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
+from ._dispatch import copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
@@ -13,10 +14,13 @@ from .tone import apply_lut, map_tones
 __all__ = [
     "apply_lut",
     "area_mean",
+    "copy",
+    "empty_like",
     "histogram",
     "map_tones",
     "quantiles",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "to_host",
     "yuv_to_rgb",
 ]

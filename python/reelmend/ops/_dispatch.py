@@ -134,3 +134,22 @@ def planes_of(x: Array | Sequence[Array]) -> list[Array]:
     raise ArrayError(
         f"expected three planes or one array (height, width, 3); got shape {tuple(getattr(x, 'shape', ()))}"
     )
+
+
+def empty_like(x: Array) -> Array:
+    """A new C-contiguous array of x's shape and dtype beside it."""
+    return empty(tuple(x.shape), dtype_of(x), x)
+
+
+def copy(x: Array) -> Array:
+    """A new array with x's samples beside it."""
+    return x.clone() if type(x).__module__.startswith("torch") else x.copy()
+
+
+def to_host(x: Array) -> Any:
+    """The array as NumPy's: itself on the CPU; copied, after waiting for its stream, from a GPU."""
+    if not is_cuda(x):
+        return np.asarray(x)
+    if type(x).__module__.startswith("torch"):
+        return x.cpu().numpy()
+    return x.get()

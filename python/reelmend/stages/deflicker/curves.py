@@ -1,0 +1,86 @@
+"""Scale-time equalisation: which frames to average, and the tone curve that follows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["scene_weights", "tone_change"]
+
+_FIT_POINTS = 32
+_SCENE = 0.03  # quantile residue (fraction of white) at which a frame counts e^-1: another scene, not other light
+
+
+def scene_weights(
+    quantiles: NDArray[np.float32], current: int, distance: NDArray[np.int64], sigma: float
+) -> NDArray[np.float32]:
+    """Weights of the frames of a window, summing to 1.
+
+    quantiles  (frames, 3, points) of frames of one shot; current: the row of the frame in question
+    distance   frames between each and the current one
+
+    Gaussian in time, times exp(-residue / 0.03): the residue is what is left of the difference of two quantile
+    functions after the best gain and offset a channel, so that flicker costs nothing and changed content does.
+    """
+    step = quantiles.shape[2] // _FIT_POINTS
+    coarse = quantiles[:, :, step // 2 :: step].astype(np.float64)
+    x = coarse - coarse.mean(axis=2, keepdims=True)
+    y = x[current]
+    power = (x * x).sum(axis=2)
+    gain = np.where(power > 1e-9, (x * y).sum(axis=2) / np.maximum(power, 1e-9), 0.0)
+    residue = np.abs(gain[:, :, None] * x - y).mean(axis=(1, 2))
+    weights = np.exp(-0.5 * (distance / sigma) ** 2 - residue / _SCENE)
+    return (weights / weights.sum()).astype(np.float32)
+
+
+def tone_change(
+    histogram: NDArray[np.int32],
+    quantiles: NDArray[np.float32],
+    target: NDArray[np.float32],
+    *,
+    size: int,
+    slope: tuple[float, float],
+) -> NDArray[np.float32]:
+    """What each channel's curve adds: float32 (3, size) over 0..1, from a frame's tones to the target's.
+
+    histogram (3, bins), quantiles (3, points) of the frame; target (3, points). The change at a level is the change of
+    its mid-rank's quantile; between levels that hold few pixels it is smoothed by how many they hold, and the curve's
+    slope stays within `slope`, so that noise is not blown up nor tones crushed.
+    """
+    bins = histogram.shape[1]
+    points = quantiles.shape[1]
+    p = (np.arange(points) + 0.5) / points
+    levels = np.arange(bins) / (bins - 1)
+    grid = np.arange(size) / (size - 1)
+    kernel = _kernel(bins)
+    out = np.empty((3, size), np.float32)
+    for c in range(3):
+        counts = histogram[c].astype(np.float64)
+        total = counts.sum()
+        if total == 0:
+            out[c] = 0
+            continue
+        rank = (np.cumsum(counts) - counts / 2) / total
+        change = np.interp(rank, p, target[c].astype(np.float64) - quantiles[c])
+        held = counts / total + 1e-7
+        mass = np.convolve(held, kernel, "same")
+        change = np.convolve(change * held, kernel, "same") / mass
+        out[c] = np.interp(grid, levels, _limit_slope(change, 1.0 / (bins - 1), slope))
+    return out
+
+
+def _kernel(bins: int) -> NDArray[np.float64]:
+    sigma = bins * 0.006
+    reach = int(3 * sigma)
+    k = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return k / k.sum()
+
+
+def _limit_slope(change: NDArray[np.float64], step: float, slope: tuple[float, float]) -> NDArray[np.float64]:
+    """Keeps 1 + d(change)/dx within the limits, moving the curve as little as possible on the whole."""
+    steep = np.diff(change) / step
+    limited = np.clip(steep, slope[0] - 1.0, slope[1] - 1.0)
+    if np.array_equal(steep, limited):
+        return change
+    curve = np.concatenate([[0.0], np.cumsum(limited * step)])
+    return curve + np.median(change - curve)
