@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 __all__ = ["Carried", "container_tags", "plan_streams", "stream_tags"]
 
@@ -71,14 +71,14 @@ class Carried:
 def describe(stream: Any) -> str:
     """ "audio #1 (aac, eng)": a stream for people."""
     name = getattr(stream.codec_context, "name", None) if stream.codec_context is not None else None
-    name = name or getattr(stream, "name", None) or stream.codec_tag.strip("\0") or "unknown"
+    name = name or getattr(stream, "name", None) or stream.metadata.get("handler_name", "").strip() or "unknown"
     words = [str(name)] + ([stream.language] if stream.language and stream.language != "und" else [])
     cover = "cover picture" if stream.type == "video" and stream.disposition & Disposition.attached_pic else stream.type
     return f"{cover} #{stream.index} ({', '.join(words)})"
 
 
-def _why_not(container: str, carried: Carried) -> str:
-    """ "" if this muxer writes a header with the stream in it, else why not."""
+def _holds(container: str, carried: Carried) -> bool:
+    """True if this muxer writes a header with the stream in it."""
     try:
         out = av.open(io.BytesIO(), "w", format=container)
         try:
@@ -86,39 +86,45 @@ def _why_not(container: str, carried: Carried) -> str:
             out.start_encoding()
         finally:
             out.close()
-    except Exception as error:
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return ""
+    except (av.FFmpegError, ValueError, OSError):
+        return False
+    finally:
+        carried.target = None
+    return True
 
 
-def _is_chapter_text(stream: Any, chapters: bool) -> bool:
-    return bool(chapters and stream.type == "data" and stream.codec_tag.strip("\0") == "text")
+def _elsewhere(container: str, stream: Any) -> str:
+    for other, ending in (("matroska", ".mkv"), ("mov", ".mov"), ("mp4", ".mp4")):
+        if other != container and _holds(other, Carried(stream)):
+            return f"; an output ending in {ending} can"
+    return ", nor can any other"
+
+
+def _made_anew(container: str, stream: Any, chapters: bool) -> bool:
+    """True for a track that the output's muxer makes itself: chapter titles (a track the demuxer discards) and,
+    in MP4, time code (from the tag on the video)."""
+    if stream.type != "data":
+        return False
+    titles = chapters and stream.discard == Discard.all
+    return bool(titles or (container in ("mp4", "mov") and stream.metadata.get("timecode")))
 
 
 def plan_streams(
-    container: str, streams: Sequence[Any], *, chapters: bool, early: Sequence[Any] = (), source_format: str = ""
+    container: str, streams: Sequence[Any], *, chapters: bool, early: Sequence[Any] = ()
 ) -> tuple[list[Carried], list[str]]:
     """The streams this container can hold, and a sentence for each that it cannot."""
     kept: list[Carried] = []
     dropped: list[str] = []
     for stream in streams:
-        if _is_chapter_text(stream, chapters):
-            continue  # the chapters are written anew from the list
-        timecode = stream.type == "data" and stream.codec_tag == "tmcd" and stream.metadata.get("timecode")
-        if timecode and container in ("mp4", "mov"):
-            continue  # the muxer makes a new timecode track from the tag
+        if _made_anew(container, stream, chapters):
+            continue
         cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
         picture = None
         if cover and container == "matroska":
             picture = next((bytes(p) for p in early if p.stream_index == stream.index), None)
         carried = Carried(stream, picture)
-        why = _why_not(container, carried)
-        carried.target = None
-        if why:
-            hint = "an output ending in .mkv" if container != "matroska" else "an output ending in .mov"
-            if stream.type == "data" and "mp4" in source_format and container == "mp4":
-                hint = "an output ending in .mov"
-            dropped.append(f"{describe(stream)} dropped: {container} cannot hold it ({why}); {hint} may")
+        if not _holds(container, carried):
+            dropped.append(f"{describe(stream)} dropped: {container} cannot hold it{_elsewhere(container, stream)}")
         else:
             kept.append(carried)
     return kept, dropped

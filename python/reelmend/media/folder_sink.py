@@ -11,8 +11,8 @@ import av
 
 from ..errors import SinkError
 from ..frame import Colour, Frame, Matrix, Range, VideoInfo
+from .base import Sink
 from .pixels import to_av
-from .sink import Sink
 from .source import Source
 
 __all__ = ["PICTURE_CODECS", "FolderSink"]
@@ -87,7 +87,7 @@ class FolderSink(Sink):
                     file.write(bytes(packet))
             os.replace(temporary, path)
         except OSError as error:
-            raise SinkError(f"{path}: writing failed ({error.strerror or error}); {self._kept()}") from error
+            raise SinkError(f"{path}: writing failed ({error.strerror or error}); {self.kept}") from error
         self.written += 1
         self.last = frame.time
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 
 from ..errors import ReelmendError, SinkError
 from ..frame import Frame, Range, VideoInfo
 from . import carry
+from .base import Sink, rounding
 from .encoders import Choice, frame_duration_flag, output_colour, settings
 from .hdr import hdr_of
 from .pixels import to_av
@@ -22,64 +22,11 @@ from .prefetch import frame_bytes
 from .safefile import SafeFile
 from .source import FileSource, Source
 
-__all__ = ["FileSink", "Sink"]
+__all__ = ["FileSink"]
 
 _FRAMES_HELD = 8
 _FRAME_BYTES = 96 << 20
 _PACKET_BYTES = 32 << 20  # packets of other streams that may wait for the video beside them
-
-
-class Sink(ABC):
-    """Where frames go. A context manager: closed at the end of the block, aborted if it raises.
-
-    encoder   the encoder chosen, as one line
-    notes     what could not be kept, and what was used instead
-    written   frames encoded so far; `last` is the time of the newest one, in seconds
-    """
-
-    path: str
-    encoder: str
-
-    def __init__(self) -> None:
-        self.written = 0
-        self.last: Fraction | None = None
-        self._notes: dict[str, None] = {}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
-
-    def _note(self, text: str) -> None:
-        self._notes.setdefault(text)
-
-    @abstractmethod
-    def write(self, frame: Frame) -> None:
-        """Take one frame; waits while too many are still to be encoded. Raises SinkError once writing failed."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Encode what is held and finish the file. Raises SinkError if that fails; may be called again."""
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Stop now; frames not yet encoded are given up, the file so far is finished and stays playable."""
-
-    def _kept(self) -> str:
-        if not self.written:
-            return f"nothing was written to {self.path}"
-        at = f" (up to {float(self.last):.3f} s)" if self.last is not None else ""
-        return f"{self.written} frames{at} are kept in {self.path}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
 
 _MUXER_OPTIONS = {
@@ -118,14 +65,16 @@ class FileSink(Sink):
         settings(choice, info, crf, preset, None)  # bad options are refused before anything is written
         for note in choice.notes:
             self._note(note)
-        if container in ("matroska", "webm") and 1000 % info.time_base.denominator:
-            self._note(
-                f"{container} keeps whole milliseconds: times are rounded, at most 0.5 ms off and never adding up"
-            )
+        for note in rounding(container, info):
+            self._note(note)
         self.carried: list[carry.Carried] = []
         self._routes: dict[int, carry.Carried] = {}
         if source is not None:
-            self._plan_streams(source)
+            self.carried, dropped = self.plan_streams(container, source)
+            for note in dropped:
+                self._note(note)
+            kept = [c for c in self.carried if c.picture is None and c.source.type != "attachment"]
+            self._routes = {c.source.index: c for c in kept}
         try:
             self._file = SafeFile(path)
         except OSError as error:
@@ -140,25 +89,23 @@ class FileSink(Sink):
         self._packet_bytes = 0
         self._changed = threading.Condition()
         self._ending = False  # no more frames will come
-        self._cancel = False
+        self._cancel = False  # no more encoding either
+        self._early = False  # the video ends before its source does
         self._done = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._previous: int | None = None
         self._shift = Fraction(0)
         self._rounded = 0
+        self._ends = Fraction(0)
         if self._routes and source is not None:
             source.attach(self.packet)
 
-    def _plan_streams(self, source: Source) -> None:
+    @staticmethod
+    def plan_streams(container: str, source: Source) -> tuple[list[carry.Carried], list[str]]:
+        """The other streams that the container holds, and sentences on those it does not."""
         early = source.early_packets if isinstance(source, FileSource) else ()
-        wanted = source.container_format if isinstance(source, FileSource) else ""
-        self.carried, dropped = carry.plan_streams(
-            self._format, source.streams, chapters=bool(source.chapters), early=early, source_format=wanted
-        )
-        for note in dropped:
-            self._note(note)
-        self._routes = {c.source.index: c for c in self.carried if c.picture is None and c.source.type != "attachment"}
+        return carry.plan_streams(container, source.streams, chapters=bool(source.chapters), early=early)
 
     # -- called from the caller's threads ---------------------------------------------------------------
 
@@ -205,20 +152,30 @@ class FileSink(Sink):
                 self._changed.notify_all()
 
     def close(self) -> None:
-        self._end(cancel=False)
+        self._end()
         self._raise_failed()
 
     def abort(self) -> None:
-        self._end(cancel=True)
+        self.stop(0)
 
-    def _end(self, cancel: bool) -> None:
+    def stop(self, within: float | None = 1.5) -> None:
+        with self._changed:
+            self._early = self._early or not self._ending
+        self._end(within)
+
+    def _end(self, within: float | None = None) -> None:
         with self._changed:
             self._ending = True
-            self._cancel = self._cancel or cancel
             thread = self._thread
+            self._cancel = self._cancel or within == 0
             self._changed.notify_all()
         if thread is not None:
-            thread.join()
+            thread.join(within)
+            if thread.is_alive():
+                with self._changed:
+                    self._cancel = True
+                    self._changed.notify_all()
+                thread.join()
         elif not self._done:
             self._done = True
             self._file.close()
@@ -237,7 +194,7 @@ class FileSink(Sink):
             raise error
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
         cure = "; free some space and run again" if "space" in cause.lower() or "large" in cause.lower() else ""
-        raise SinkError(f"{self.path}: writing failed ({cause}); {self._kept()}{cure}") from error
+        raise SinkError(f"{self.path}: writing failed ({cause}); {self.kept}{cure}") from error
 
     # -- the writer's thread ----------------------------------------------------------------------------
 
@@ -249,7 +206,7 @@ class FileSink(Sink):
                     break
                 self._encode(frame)
             if not self._cancel and self._container is not None:
-                self._mux_video(self._stream.encode(None))
+                self._mux_video(self._stream.encode_lazy(None))
         except BaseException as error:
             self._error = error
         finally:
@@ -363,12 +320,15 @@ class FileSink(Sink):
         picture.pts = pts
         picture.time_base = self._time_base
         picture.duration = round(frame.duration * frame.time_base / self._time_base)
-        self._mux_video(self._stream.encode(picture))
+        self._mux_video(self._stream.encode_lazy(picture))
         self.written += 1
         self.last = frame.time
+        self._ends = (pts * self._time_base) + frame.duration * frame.time_base
 
-    def _mux_video(self, packets: list[Any]) -> None:
+    def _mux_video(self, packets: Iterable[Any]) -> None:
         for packet in packets:
+            if self._cancel:
+                return
             self._mux_others(carry.when(packet))
             self._container.mux_one(packet)
 
@@ -402,8 +362,7 @@ class FileSink(Sink):
         try:
             if self._file.error is None:
                 try:
-                    if not self._cancel:
-                        self._mux_others(None)
+                    self._mux_others(self._ends if self._early else None)
                 finally:
                     self._file.begin_finish()
                     self._container.close()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SinkError
 from ..frame import VideoInfo
-from .encoders import choose
+from .base import Sink, rounding
+from .encoders import choose, settings
 from .folder_sink import PICTURE_CODECS, FolderSink
-from .sink import FileSink, Sink
+from .sink import FileSink
 from .source import Source
 from .y4m import Y4mSink
 
-__all__ = ["Sink", "container_of", "open_sink"]
+__all__ = ["Sink", "SinkPlan", "container_of", "open_sink", "plan_sink"]
 
 _MUXERS = {
     ".mp4": "mp4",
@@ -82,12 +84,52 @@ def open_sink(
     """
     name = os.fspath(path)
     container = container_of(name)
-    if container == "y4m":
-        if name != "-":
-            _check(name, source, overwrite)
-        return Y4mSink(name, info, source=source)
     if container == "pictures":
         return FolderSink(name, info, source=source, overwrite=overwrite)
-    _check(name, source, overwrite)
+    if name != "-":
+        _check(name, source, overwrite)
+    if container == "y4m":
+        return Y4mSink(name, info, source=source)
     choice = choose(container, info, encoder)
     return FileSink(name, container, info, choice, source=source, crf=crf, preset=preset)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkPlan:
+    """What `open_sink` would do: the encoder and why, the streams copied, and what is lost or done otherwise."""
+
+    container: str
+    encoder: str
+    copied: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plan_sink(
+    path: str | os.PathLike[str],
+    info: VideoInfo,
+    *,
+    source: Source | None = None,
+    encoder: str = "auto",
+    crf: int | None = None,
+    preset: str | None = None,
+    overwrite: bool = False,
+) -> SinkPlan:
+    """As `open_sink`, with the same errors, but nothing is made."""
+    name = os.fspath(path)
+    container = container_of(name)
+    if container == "pictures":
+        return SinkPlan(container, "pictures", notes=("pictures hold no sound, subtitles or times",))
+    if name != "-":
+        _check(name, source, overwrite)
+    if container == "y4m":
+        return SinkPlan(container, "y4m, not compressed", notes=("y4m holds no sound or subtitles",))
+    choice = choose(container, info, encoder)
+    _, notes = settings(choice, info, crf, preset, None)
+    copied, dropped = FileSink.plan_streams(container, source) if source is not None else ([], [])
+    extras = (f"{n} chapters" for n in [len(source.chapters)] if n) if source is not None else ()
+    return SinkPlan(
+        container,
+        choice.why,
+        (*(str(c) for c in copied), *extras),
+        (*choice.notes, *notes, *rounding(container, info), *dropped),
+    )

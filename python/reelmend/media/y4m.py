@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import SinkError
 from ..frame import Frame, PixelFormat, Range, VideoInfo
+from .base import Sink
 from .pixels import planar_name
-from .sink import Sink
 from .source import Source
 
 __all__ = ["Y4mSink"]
@@ -93,7 +93,7 @@ class Y4mSink(Sink):
         except OSError as error:
             self.abort()
             why = "the reader closed the pipe" if isinstance(error, BrokenPipeError) else error.strerror
-            raise SinkError(f"{self.path}: writing failed ({why}); {self._kept()}") from error
+            raise SinkError(f"{self.path}: writing failed ({why}); {self.kept}") from error
         self.written += 1
         self.last = frame.time
 
