@@ -272,6 +272,8 @@ class FileSink(Sink):
         if hasattr(context, "chroma_location"):
             context.chroma_location = int(colour.chroma_location)
         context.thread_type = "AUTO"
+        if self.choice.codec in ("libx265", "hevc_nvenc") and self._format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # the name Apple players ask for
         frame_duration_flag(context)
         matrix = data.get("DISPLAYMATRIX")
         if isinstance(matrix, bytes) and len(matrix) == 36:

@@ -1,0 +1,201 @@
+"""`reelmend restore`: a file in, a better file out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OptionError
+
+if TYPE_CHECKING:
+    from ..restore import Progress, RestoreResult
+    from ..stage import Stage
+
+__all__ = ["add_parser", "run"]
+
+_DESCRIPTION = """\
+Restore a video. Say what to do with one or more of the flags below; sound, subtitles, chapters, tags and the exact
+time of every frame are kept. What cannot be kept is said.
+"""
+
+_EPILOG = """\
+IN   a video file; a folder of pictures; a pattern such as 'shot/%06d.png' or 'shot/*.tif'; - for y4m on stdin
+OUT  .mp4 .mov .mkv .webm .ts .avi .nut; a folder ('out/') or 'out/%06d.png' for pictures; .y4m; - for y4m on stdout
+
+examples:
+  reelmend restore film.mp4 steady.mp4 --deflicker
+  reelmend restore scan/ steady.mkv --deflicker --rate 18 --encoder ffv1     pictures in, lossless out
+  reelmend restore film.mov steady.mov --deflicker --encoder prores
+  reelmend restore film.mp4 steady.mp4 --deflicker --dry-run                 the whole plan, nothing written
+  ffmpeg -i film.mp4 -f yuv4mpegpipe - | reelmend restore - - --deflicker | x264 --demuxer y4m -o out.mkv -
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `restore` to the command line."""
+    parser = subparsers.add_parser(
+        "restore",
+        help="restore a video file",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="IN", help="what to restore")
+    parser.add_argument("output", metavar="OUT", help="where to write it")
+    what = parser.add_argument_group("what to do")
+    what.add_argument("--deflicker", action="store_true", help="remove flicker of brightness")
+    what.add_argument(
+        "--deflicker-mode",
+        choices=("live", "low", "film"),
+        help="live: no delay; low: a short delay; film: looks at the frames around, the best (default)",
+    )
+    how = parser.add_argument_group("how to write it")
+    how.add_argument(
+        "--encoder",
+        default="auto",
+        metavar="NAME",
+        help="auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores, nvenc (default: auto, by OUT and bit depth)",
+    )
+    how.add_argument("--crf", type=int, metavar="N", help="quality, lower is better (x264 18, x265 20, svtav1 28)")
+    how.add_argument("--preset", metavar="P", help="ultrafast ... medium (default) ... placebo")
+    how.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    how.add_argument(
+        "--rate", default="24", metavar="FPS", help="frames a second of pictures, such as 24 or 30000/1001"
+    )
+    run_group = parser.add_argument_group("the run")
+    run_group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+    run_group.add_argument("--limit", type=int, metavar="N", help="only the first N frames, for a quick look")
+    run_group.add_argument("--dry-run", action="store_true", help="print the whole plan and stop")
+    run_group.add_argument("--quiet", action="store_true", help="errors and warnings only")
+    run_group.add_argument("--json", action="store_true", help="print the result (or plan) as JSON on stdout")
+    parser.set_defaults(run=run)
+
+
+def _stages(args: argparse.Namespace) -> list[Stage]:
+    stages: list[Stage] = []
+    if args.deflicker_mode is not None and not args.deflicker:
+        raise OptionError("--deflicker-mode says how to remove flicker; add --deflicker to do it")
+    if args.deflicker:
+        from ..stages.deflicker import Deflicker
+
+        stages.append(Deflicker(mode=args.deflicker_mode or "film"))
+    if not stages:
+        raise OptionError(
+            "nothing to do: say what to restore, such as  reelmend restore "
+            f"{args.input} {args.output} --deflicker  (see  reelmend restore --help)"
+        )
+    return stages
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it. Returns the exit status."""
+    from ..restore import plan_restore, restore
+    from . import EXIT_DAMAGED_INPUT
+
+    if args.json and args.output == "-":
+        raise OptionError("--json and OUT '-' both want standard output; give OUT a name")
+    stages = _stages(args)
+    common: dict[str, Any] = {
+        "stages": stages,
+        "device": args.device,
+        "encoder": args.encoder,
+        "crf": args.crf,
+        "preset": args.preset,
+        "overwrite": args.overwrite,
+        "rate": args.rate,
+    }
+    if args.dry_run:
+        plan = plan_restore(args.input, args.output, **common)
+        text = json.dumps({"plan": str(plan).splitlines()}) if args.json else str(plan)
+        print(text, file=sys.stderr if args.output == "-" else sys.stdout)
+        return 0
+    bar = None if args.quiet else _Bar()
+    try:
+        result = restore(args.input, args.output, limit=args.limit, progress=bar, **common)
+    finally:
+        if bar is not None:
+            bar.close()
+    _report(args, result)
+    return EXIT_DAMAGED_INPUT if result.problem else 0
+
+
+def _report(args: argparse.Namespace, result: RestoreResult) -> None:
+    if not args.quiet:
+        for note in result.notes:
+            print(f"reelmend: note: {note}", file=sys.stderr)
+        speed = result.frames_in / result.seconds if result.seconds else 0.0
+        print(
+            f"reelmend: {result.frames_out} frames in {result.seconds:.1f} s ({speed:.1f} fps) to {result.output}, "
+            f"{result.encoder}",
+            file=sys.stderr,
+        )
+    if result.problem:
+        print(f"reelmend: warning: {result.problem}", file=sys.stderr)
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "output": result.output,
+                    "frames_in": result.frames_in,
+                    "frames_out": result.frames_out,
+                    "seconds": round(result.seconds, 3),
+                    "encoder": result.encoder,
+                    "plan": str(result.plan).splitlines(),
+                    "notes": list(result.notes),
+                    "problem": result.problem,
+                }
+            )
+        )
+
+
+class _Bar:
+    """Progress on stderr: a bar on a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._bar: Any = None
+        self._begin = self._said = time.monotonic()
+
+    def __call__(self, at: Progress) -> None:
+        if self._terminal:
+            self._draw(at)
+            return
+        now = time.monotonic()
+        if now - self._said >= 10:
+            self._said = now
+            fps = at.frames_in / (now - self._begin)
+            share = at.share
+            left = f", {share:.0%}, {_clock((now - self._begin) * (1 / share - 1))} left" if share else ""
+            print(f"reelmend: {at.frames_in} frames, {fps:.1f} fps{left}", file=sys.stderr, flush=True)
+
+    def _draw(self, at: Progress) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            by_time = not at.total and bool(at.length)
+            self._bar = tqdm(
+                total=at.total or (round(float(at.length or 0), 1) if by_time else None),
+                unit="s" if by_time else "frame",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}{postfix}]" if by_time else None,
+            )
+        if at.total or not at.length:
+            self._bar.update(at.frames_in - self._bar.n)
+        elif at.time is not None:
+            self._bar.set_postfix_str(f"{at.frames_in} frames", refresh=False)
+            self._bar.update(max(0.0, min(float(at.time), self._bar.total) - self._bar.n))
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
