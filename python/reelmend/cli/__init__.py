@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from ..errors import ReelmendError
+from ..errors import OptionError, ReelmendError
 
 __all__ = ["main"]
 
@@ -44,7 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"reelmend {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in _COMMANDS:
-        import_module(f".{name}", __name__).add_parser(subparsers)
+        try:
+            module = import_module(f".{name}", __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+            continue
+        module.add_parser(subparsers)
     return parser
 
 
@@ -81,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("REELMEND_DEBUG"):
             traceback.print_exc()
         print("; ".join([f"reelmend: {_one_line(error)}", *getattr(error, "__notes__", ())]), file=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FAILED
     except Exception as error:
         if os.environ.get("REELMEND_DEBUG"):
             traceback.print_exc()

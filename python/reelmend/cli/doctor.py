@@ -55,7 +55,12 @@ def _versions() -> list[Finding]:
     found = [
         Finding("versions", "reelmend", "ok", __version__),
         Finding("versions", "python", "ok", f"{platform.python_version()} on {platform.platform()}"),
-        Finding("versions", "cores", "ok", str(len(os.sched_getaffinity(0)))),
+        Finding(
+            "versions",
+            "cores",
+            "ok",
+            str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        ),
     ]
     for name in ("numpy", "av", "onnxruntime", "tqdm"):
         try:
@@ -113,24 +118,21 @@ def _native() -> list[Finding]:
 def _encoders() -> list[Finding]:
     from ..media.encoders import ENCODERS, probe
 
+    formats = {
+        "libx264": ("yuv420p", "yuv420p10le"),
+        "libx265": ("yuv420p", "yuv420p10le", "yuv420p12le"),
+        "libsvtav1": ("yuv420p", "yuv420p10le"),
+        "libvpx-vp9": ("yuv420p",),
+        "ffv1": ("yuv420p", "yuv420p10le", "yuv420p16le"),
+        "prores_ks": ("yuv422p10le", "yuv444p10le"),
+        "h264_nvenc": ("yuv420p",),
+        "hevc_nvenc": ("yuv420p", "p010le"),
+    }
     found = []
-    wanted = {"prores": ("yuv422p10le",), "svtav1": ("yuv420p", "yuv420p10le"), "vp9": ("yuv420p",)}
-    deep = {"x265": ("yuv420p", "yuv420p10le", "yuv420p12le"), "ffv1": ("yuv420p", "yuv420p10le", "yuv420p16le")}
     for name, encoder in ENCODERS.items():
-        works, fails = [], []
-        for codec in encoder.codecs:
-            formats = wanted.get(name) or deep.get(name, ("yuv420p", "yuv420p10le"))
-            if codec == "h264_nvenc":
-                formats = ("yuv420p",)
-            if codec == "hevc_nvenc":
-                formats = ("yuv420p", "p010le")
-            for pix_fmt in formats:
-                why_not = probe(codec, pix_fmt)
-                if why_not:
-                    fails.append(f"{codec} {pix_fmt}: {why_not}")
-                else:
-                    works.append(f"{codec} {pix_fmt}")
-        detail = ", ".join(works) if works else "; ".join(fails[:1])
+        tried = [(codec, pix_fmt, probe(codec, pix_fmt)) for codec in encoder.codecs for pix_fmt in formats[codec]]
+        works = [f"{codec} {pix_fmt}" for codec, pix_fmt, why_not in tried if not why_not]
+        detail = ", ".join(works) or "{} {}: {}".format(*tried[0])
         found.append(Finding("encoders", name, "ok" if works else "off", detail))
     return found
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
@@ -63,7 +64,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument("--preset", metavar="P", help="ultrafast ... medium (default) ... placebo")
     how.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     how.add_argument(
-        "--rate", default="24", metavar="FPS", help="frames a second of pictures, such as 24 or 30000/1001"
+        "--rate",
+        type=_rate,
+        default=Fraction(24),
+        metavar="FPS",
+        help="frames a second of pictures: 24, 30000/1001 ...",
     )
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
@@ -72,6 +77,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     run_group.add_argument("--quiet", action="store_true", help="errors and warnings only")
     run_group.add_argument("--json", action="store_true", help="print the result (or plan) as JSON on stdout")
     parser.set_defaults(run=run)
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise argparse.ArgumentTypeError(f"expected frames a second such as 24 or 30000/1001; got {text!r}")
+    return rate
 
 
 def _stages(args: argparse.Namespace) -> list[Stage]:

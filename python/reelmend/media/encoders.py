@@ -146,7 +146,8 @@ def probe(codec: str, pix_fmt: str, width: int = 256, height: int = 144) -> str:
         packets = context.encode(frame) + context.encode(None)  # type: ignore[attr-defined]
         return "" if sum(p.size for p in packets) else "it gave no data"
     except Exception as error:
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return f"no NVENC card and driver found ({why})" if codec.endswith("_nvenc") else why
 
 
 @lru_cache(maxsize=64)
