@@ -1,0 +1,179 @@
+"""The benchmark section of the README, made from benchmarks/results/*.json.
+
+    python benchmarks/table.py [--check]
+
+Rewrites what stands between the markers; --check only says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+
+Document = dict[str, Any]
+
+
+def load(folder: Path = RESULTS) -> dict[str, Document]:
+    """Committed results by the name of their benchmark."""
+    found = (json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json")))
+    return {document["benchmark"]: document for document in found}
+
+
+def markdown(head: list[str], body: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" + "---:|" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in body])
+
+
+def best(column: list[float | None], text: str, *, least: bool = False) -> list[str]:
+    """Numbers as text, the best one bold, all that print alike included."""
+    known = [v for v in column if v is not None]
+    top = text.format(min(known) if least else max(known)) if known else ""
+    cells = ["" if v is None else text.format(v) for v in column]
+    return [f"**{cell}**" if cell and cell == top else cell for cell in cells]
+
+
+def measured(document: Document, *names: str) -> str:
+    """One line: when, on what, with which versions."""
+    m, v = document["machine"], document["versions"]
+    shown = ", ".join(f"{name} {v[name]}" for name in names if name in v)
+    return f"*{document['date'][:10]}, {m['cpu']}, {m['cores']} cores, {m['system']}; {shown}.*"
+
+
+def values(document: Document, case: str) -> dict[str, dict[str, float | None]]:
+    return {row["method"]: row["values"] for row in document["rows"] if row["case"] == case}
+
+
+def quality(document: Document) -> str:
+    s = document["settings"]
+    means = {kind: values(document, f"{kind}: mean") for kind in ("gain_gamma", "additive")}
+    reals = {name: values(document, f"real: {name}") for name in s["real"]}
+    names = list(means["gain_gamma"])
+    columns: list[tuple[str, list[str]]] = []
+    for kind, label in (("gain_gamma", "exposure"), ("additive", "colour steps")):
+        for key, text, what in (("psnr_db", "{:.2f}", "PSNR"), ("psnr_min_db", "{:.2f}", "worst frame")):
+            columns.append((f"{label}: {what}, dB", best([means[kind][n][key] for n in names], text)))
+        columns.append((f"{label}: SSIM", best([means[kind][n]["ssim"] for n in names], "{:.3f}")))
+    for name, found in reals.items():
+        columns.append((f"{name}: flicker", best([found[n]["flicker_luma"] for n in names], "{:.2f}", least=True)))
+    text = (
+        f"Flicker put on {len(s['clips'])} clean clips (tripod, handheld, pan, animation; {s['frames']} frames of at "
+        f"most {s['height']} lines, {s['seeds']} seeds), the same yuv420p frames to every method, against the clean "
+        "clip in RGB; *worst frame* is the mean of each clip's minimum. Films that flicker themselves: standard deviation of "
+        "mean luma from its 11-frame median, in 8-bit levels.\n\n"
+    )
+    text += markdown(["", *names], [[head, *cells] for head, cells in columns]) + "\n\n"
+    return text + harm(document) + measured(document, "libavfilter", "av", "numpy")
+
+
+def harm(document: Document) -> str:
+    """What the methods do to clean footage and at a cut."""
+    cases = [row["case"] for row in document["rows"] if row["case"].startswith("clean: ")]
+    cut = next(case for case in cases if "cut: " in case)
+    clean = [case for case in dict.fromkeys(cases) if case != cut]
+    names = list(values(document, cut))
+    body = []
+    for name in names:
+        rows = [values(document, case)[name] for case in clean]
+        exact = sum(float(row["exact_share"] or 0) for row in rows) / len(rows)
+        least = min(float(row["psnr_min_db"] or 0) for row in rows)
+        at_cut = float(values(document, cut)[name]["psnr_min_db"] or 0)
+        body.append([name, f"{100 * exact:.1f} %", _db(least), _db(at_cut)])
+    head = ["clean footage in", "frames bit-exact", "worst frame, dB", "worst frame with a cut, dB"]
+    return markdown(head, body) + "\n\n"
+
+
+def _db(value: float) -> str:
+    return "untouched" if value >= 100 else f"{value:.1f}"
+
+
+def ratio(c: dict[str, Any]) -> str:
+    return f"{c['ratio']:.2f} ({c['q1']:.2f}-{c['q3']:.2f})"
+
+
+def speed(document: Document) -> str:
+    body = []
+    ratios = {(c["case"], c["ours"], c["peer"]): c for c in document["comparisons"]}
+    peers = ["ffmpeg deflicker", "ffmpeg tmidequalizer"]
+    rows = [row for row in document["rows"] if row["values"].get("fps") and not row["case"].startswith("memory")]
+    for row in rows:
+        cells = [f"{row['case']}: {row['method']}", f"{row['values']['fps']:.0f}"]
+        for peer in peers:
+            c = ratios.get((row["case"], row["method"], peer))
+            cells.append(ratio(c) if c else "")
+        body.append(cells)
+    text = markdown(["", "frames / s", *(f"times as fast as {peer}" for peer in peers)], body) + "\n\n"
+    memory = [row for row in document["rows"] if row["case"].startswith("memory, ") and "mib" in row["values"]]
+    held = ", ".join(f"{row['values']['mib']:.0f} MiB for {row['case'][8:]}" for row in memory)
+    return (
+        text
+        + f"Peak memory of a whole restoration: {held}.\n\n"
+        + measured(document, "ffmpeg", "libavfilter", "av", "python")
+    )
+
+
+def ops(document: Document) -> str:
+    peers = list(dict.fromkeys(c["peer"] for c in document["comparisons"]))
+    ratios = {(c["case"], c["peer"]): c for c in document["comparisons"]}
+    body = []
+    for row in document["rows"]:
+        if row["method"] != "reelmend":
+            continue
+        found = [ratios.get((row["case"], peer)) for peer in peers]
+        body.append([row["case"], f"{row['values']['ms']:.2f}", *(ratio(c) if c else "" for c in found)])
+    notes = "".join(f"- {name}: {note}\n" for name, note in document["settings"]["notes"].items())
+    size = f"{document['settings']['width']}x{document['settings']['height']}"
+    head = [f"op, {size}, 8 bits", "ms", *(f"times as fast as {peer}" for peer in peers)]
+    return (
+        markdown(head, body)
+        + "\n\n"
+        + notes
+        + "\n"
+        + measured(document, "numpy", "opencv-python-headless", "libavfilter")
+    )
+
+
+SECTIONS = (
+    ("deflicker_quality", "Quality", quality),
+    ("deflicker_speed", "Speed and memory", speed),
+    ("ops", "Operations", ops),
+)
+
+
+def section(results: dict[str, Document]) -> str:
+    """The text between the markers."""
+    parts = [f"### {title}\n\n{make(results[name])}" for name, title, make in SECTIONS if name in results]
+    return "\n\n".join(parts)
+
+
+def updated(readme: str, results: dict[str, Document]) -> str:
+    """The README with its section made anew. ValueError if the markers are not there."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{section(results)}\n{END}{after}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; status 1 if the README is out of date")
+    args = parser.parse_args()
+    old = README.read_text("utf-8")
+    new = updated(old, load())
+    if args.check:
+        print("up to date" if old == new else "out of date: run python benchmarks/table.py")
+        return int(old != new)
+    README.write_text(new, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
