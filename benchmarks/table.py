@@ -66,8 +66,8 @@ def quality(document: Document) -> str:
     text = (
         f"Flicker put on {len(s['clips'])} clean clips (tripod, handheld, pan, animation; {s['frames']} frames of at "
         f"most {s['height']} lines, {s['seeds']} seeds), the same yuv420p frames to every method, against the clean "
-        "clip in RGB; *worst frame* is the mean of each clip's minimum. Films that flicker themselves: standard deviation of "
-        "mean luma from its 11-frame median, in 8-bit levels.\n\n"
+        "clip in RGB; *worst frame* is the mean of each clip's minimum. Films that flicker themselves: standard "
+        "deviation of mean luma from its 11-frame median, in 8-bit levels.\n\n"
     )
     text += markdown(["", *names], [[head, *cells] for head, cells in columns]) + "\n\n"
     return text + harm(document) + measured(document, "libavfilter", "av", "numpy")

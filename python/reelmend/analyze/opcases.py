@@ -68,7 +68,7 @@ def _numpy_to_yuv(rgb: Array) -> tuple[Array, Array, Array]:
     def chroma(c: Array, divisor: float) -> Array:
         d = (c - luma) / np.float32(divisor)
         small = (d[::2, ::2] + d[1::2, ::2] + d[::2, 1::2] + d[1::2, 1::2]) * np.float32(0.25)
-        return np.clip(small * (224 / 255) + 128.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(small * (224 / 255) + 128.5, 0, 255), np.uint8)
 
     y = np.clip(luma * (219 / 255) + 16.5, 0, 255).astype(np.uint8)
     return y, chroma(b, 1.8556), chroma(r, 1.5748)

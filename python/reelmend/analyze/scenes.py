@@ -274,6 +274,7 @@ class Film:
             raise IndexError(f"frame {t} of a film of {self.frames}")
         second = t >= self.cut
         picture = self._shots[second]((t - self.cut if second else t) / self.fps)
+        picture *= np.float32(0.88)  # headroom, as a film scan has: flicker should not clip every highlight
         y, x = np.random.default_rng([self._seed, 2, t]).integers(0, 64, 2)
         picture += self._noise[y : y + self.height, x : x + self.width]
         return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from ..analyze.series import FlickerMeter
+import numpy as np
 
 __all__ = ["add_parser", "run"]
 
@@ -54,24 +53,23 @@ def run(args: argparse.Namespace) -> int:
     stages = [Deflicker(mode="film")]
     _timed("removing the flicker (film mode)", lambda: restore(damaged, mended, stages=stages, overwrite=True))
 
-    flicker: tuple[FlickerMeter, FlickerMeter] = (FlickerMeter(), FlickerMeter())
+    flicker = (FlickerMeter(), FlickerMeter())
     against = (ClipMeter(with_ssim=False), ClipMeter(with_ssim=False))
-    first = max(0, min(film.cut - SHOWN, film.cut // 2))
-    strips = []
 
-    def look() -> None:
-        for path, meter, truth in zip((damaged, mended), flicker, against, strict=True):
-            strip = []
-            for t, picture in enumerate(read_clip(path)):
+    def measure() -> None:
+        for truth, *pictures in zip(film, read_clip(damaged), read_clip(mended), strict=True):
+            for picture, meter, distance in zip(pictures, flicker, against, strict=True):
                 meter.push(picture)
-                truth.push(picture, film[t])
-                if first <= t < first + SHOWN:
-                    strip.append(picture)
-            strips.append(strip)
+                distance.push(picture, truth)
 
-    _timed("measuring both", look)
-    _timed("drawing", lambda: before_after(folder / "before_after.png", *strips, first=first))
-    flicker_plot(flicker[0].luma, flicker[1].luma, folder / "flicker.png", fps=film.fps, cuts=[film.cut])
+    def draw() -> None:
+        first = _liveliest(flicker[0].luma[: film.cut])
+        strips = [list(read_clip(path, first, SHOWN)) for path in (damaged, mended)]
+        before_after(folder / "before_after.png", *strips, first=first)
+        flicker_plot(flicker[0].luma, flicker[1].luma, folder / "flicker.png", fps=film.fps, cuts=[film.cut])
+
+    _timed("measuring both", measure)
+    _timed("drawing", draw)
 
     a, b = (meter.figures() for meter in flicker)
     p, q = (meter.figures() for meter in against)
@@ -84,6 +82,12 @@ def run(args: argparse.Namespace) -> int:
     for name in ("flickering.mp4", "restored.mp4", "before_after.png", "flicker.png"):
         print(folder / name)
     return 0
+
+
+def _liveliest(luma: Sequence[float]) -> int:
+    """Index of the first of the SHOWN consecutive frames that flicker most: that is what is to be seen."""
+    spread = [float(np.std(luma[t : t + SHOWN])) for t in range(max(1, len(luma) - SHOWN + 1))]
+    return int(np.argmax(spread))
 
 
 def _timed(what: str, call: Callable[[], T]) -> T:

@@ -8,20 +8,28 @@ from numpy.typing import NDArray
 __all__ = ["scene_weights", "tone_change"]
 
 _FIT_POINTS = 32
-_SCENE = 0.03  # quantile residue (fraction of white) at which a frame counts e^-1: another scene, not other light
+# What counts as other content, not other light: the scale of each measure at which a frame counts e^-1 of its weight.
+_TONES = 0.2  # residue of the quantiles, fraction of white
+_STRUCTURE = 0.25  # fall of the rank correlation of the tiny pictures
 
 
 def scene_weights(
-    quantiles: NDArray[np.float32], current: int, distance: NDArray[np.int64], sigma: float
+    quantiles: NDArray[np.float32],
+    alike: NDArray[np.float32],
+    distance: NDArray[np.int64],
+    sigma: float,
 ) -> NDArray[np.float32]:
     """Weights of the frames of a window, summing to 1.
 
-    quantiles  (frames, 3, points) of frames of one shot; current: the row of the frame in question
-    distance   frames between each and the current one
+    quantiles  (frames, 3, points) of frames of one shot
+    alike      (frames,): rank correlation of each frame's tiny picture with the current one's, at most 1
+    distance   (frames,): frames between each and the current one, 0 for itself
 
-    Gaussian in time, times exp(-residue / 0.03): the residue is what is left of the difference of two quantile
-    functions after the best gain and offset a channel, so that flicker costs nothing and changed content does.
+    Gaussian in time, times what says that the content is still the same and only its light differs: the rank
+    correlation, which no tone curve changes, and what is left of the difference of the quantile functions after the
+    best gain and offset a channel.
     """
+    current = int(np.flatnonzero(distance == 0)[0])
     step = quantiles.shape[2] // _FIT_POINTS
     coarse = quantiles[:, :, step // 2 :: step].astype(np.float64)
     x = coarse - coarse.mean(axis=2, keepdims=True)
@@ -29,7 +37,8 @@ def scene_weights(
     power = (x * x).sum(axis=2)
     gain = np.where(power > 1e-9, (x * y).sum(axis=2) / np.maximum(power, 1e-9), 0.0)
     residue = np.abs(gain[:, :, None] * x - y).mean(axis=(1, 2))
-    weights = np.exp(-0.5 * (distance / sigma) ** 2 - residue / _SCENE)
+    fall = np.maximum(1.0 - alike, 0.0)
+    weights = np.exp(-0.5 * (distance / sigma) ** 2 - residue / _TONES - fall / _STRUCTURE)
     return (weights / weights.sum()).astype(np.float32)
 
 

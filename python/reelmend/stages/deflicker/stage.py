@@ -36,7 +36,8 @@ class Deflicker(Stage):
     mode       "live": no look-ahead; "low": 4 frames, for streams; "film": 60 frames, for files
     lookahead  frames, 0..60, in place of the mode's
     past       frames behind that count, 1..240
-    sigma      standard deviation of the window in frames, 2..20; larger follows slower flicker
+    sigma      standard deviation of the window in frames, 2..120, in place of the mode's (film 40, others 60, since half
+               a window must reach twice as far); it should exceed the time over which the flicker wanders
     slope      least and greatest slope of the tone curves
     gate       "auto": act only where flicker is found; "always": act on every frame
     dither     8x8 ordered dither of the result, so that the fractional curve does not posterise
@@ -46,8 +47,8 @@ class Deflicker(Stage):
 
     mode: Mode = "low"
     lookahead: int | None = None
-    past: int = 60
-    sigma: float = 20.0
+    past: int = 120
+    sigma: float | None = None
     slope: tuple[float, float] = (0.5, 2.0)
     gate: Literal["auto", "always"] = "auto"
     dither: bool = True
@@ -60,7 +61,7 @@ class Deflicker(Stage):
         check("mode", self.mode in get_args(Mode), "'live', 'low' or 'film'")
         check("lookahead", self.lookahead is None or 0 <= self.lookahead <= 60, "0 to 60 frames")
         check("past", 1 <= self.past <= 240, "1 to 240 frames")
-        check("sigma", 2 <= self.sigma <= 2000, "2 to 20 frames")
+        check("sigma", self.sigma is None or 2 <= self.sigma <= 120, "2 to 120 frames")
         low, high = self.slope
         check("slope", 0 < low <= 1 <= high <= 8, "(low, high) with 0 < low <= 1 <= high <= 8")
         check("gate", self.gate in ("auto", "always"), "'auto' or 'always'")
@@ -68,6 +69,11 @@ class Deflicker(Stage):
     @property
     def window(self) -> tuple[int, int]:
         return self.past, _LOOKAHEAD[self.mode] if self.lookahead is None else self.lookahead
+
+    @property
+    def deviation(self) -> float:
+        """sigma, or the mode's."""
+        return self.sigma if self.sigma is not None else 40.0 if self.mode == "film" else 60.0
 
     @property
     def state(self) -> State:
@@ -86,7 +92,7 @@ class Deflicker(Stage):
             memory=(future + 2) * info.frame_bytes + (past + future + 1) * table,
             device=device,
             state=self.state,
-            notes=(f"mode {self.mode}, sigma {self.sigma:g}, acts {'where flicker is found' if self.gate == 'auto' else 'on every frame'}",),
+            notes=(f"mode {self.mode}, sigma {self.deviation:g} frames, acts {'where flicker is found' if self.gate == 'auto' else 'on every frame'}",),
         )
 
     def open(self, info: VideoInfo, device: str) -> StageRuntime:
@@ -201,7 +207,8 @@ class _Runtime(StageRuntime):
         if len(window) < 2:
             return frame
         quantiles = np.stack([s.quantiles for _, s in window])
-        weights = scene_weights(quantiles, int(np.flatnonzero(distance == 0)[0]), distance, self._options.sigma)
+        alike = np.stack([s.ranks for _, s in window]) @ entry.signature.ranks
+        weights = scene_weights(quantiles, alike, distance, self._options.deviation)
         target = ops.smooth_quantiles(quantiles, weights)
         mine = entry.signature
         size = 1024 if frame.format.depth == 8 else 4096
