@@ -274,20 +274,22 @@ def test_truncated_file_gives_every_good_frame(clips: SimpleNamespace, tmp_path:
     with open_source(cut) as source:
         found = [f.time for f in source]
     assert 5 < len(found) < 60
-    assert found == whole[: len(found)]
+    assert found == sorted(found)
+    assert set(found) <= set(whole)
+    assert len(found) >= whole.index(found[-1]) - 2  # frames that depend on what is missing are gone
     assert source.problem is not None
     assert f"after frame {len(found)} ({float(found[-1]):.3f} s)" in source.problem
 
 
 def test_damage_in_the_middle_is_told(clips: SimpleNamespace, tmp_path: Path) -> None:
-    path = clips.make(tmp_path / "a.mkv", codec="ffv1", frames=20, options={"slicecrc": "1", "level": "3"})
+    path = clips.make(tmp_path / "a.mkv", frames=40, options={"bf": "0", "g": "10"})
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
-    data[middle : middle + 40] = bytes(40)
+    data[middle : middle + 60] = b"\x55" * 60
     path.write_bytes(data)
     with open_source(path) as source:
         count = len(list(source))
-    assert count >= 18
+    assert count >= 30
     assert source.problem is not None or any("damaged" in n for n in source.notes)
 
 

@@ -148,7 +148,8 @@ def from_av(
     the decoder may still predict from them."""
     if frame.format.name != layout.name or any(p.line_size < 0 for p in frame.planes):
         full = 2 if colour.range is Range.FULL and layout.format.kind == "yuv" else None
-        frame = frame.reformat(format=layout.name, src_color_range=full, dst_color_range=full)
+        # swscale's slice threads now and then lose rows of some formats (p010), so one thread.
+        frame = frame.reformat(format=layout.name, src_color_range=full, dst_color_range=full, threads=1)
     fmt = layout.format
     views = [
         _view(plane, fmt.dtype, *shape)
@@ -204,17 +205,19 @@ def to_av(
 ) -> av.VideoFrame:
     """A PyAV frame in the FFmpeg format `target` with these samples, tagged with `colour` (of the output)."""
     source = frame.colour
-    origin = frame.side_data.get(ORIGIN)
+    origin: Any = frame.side_data.get(ORIGIN)
     fmt = frame.format
     grey = fmt.kind == "gray" and target.startswith("yuv")
-    if isinstance(origin, Origin) and origin.planes is frame.planes and not grey:
+    untouched = isinstance(origin, Origin) and origin.planes is frame.planes
+    # A frame named yuvj... would be converted to limited range by the encoder's wrapper; its planes are copied.
+    if untouched and not grey and not origin.frame.format.name.startswith("yuvj"):
         out = origin.frame
     elif grey:
         name = "yuv420p" if fmt.depth == 8 else f"yuv420p{fmt.depth}le"
         out = _build(frame, name, grey_as_yuv=True)
     else:
         out = _build(frame, planar_name(fmt), grey_as_yuv=False)
-    if out.format.name.replace("yuvj", "yuv") != target:
+    if out.format.name != target:
         matrices = {
             Matrix.BT709: 1,
             Matrix.SMPTE170M: 5,
@@ -228,7 +231,9 @@ def to_av(
         try:
             if kind == "same":
                 wide = full_in if fmt.kind == "yuv" else None
-                out = out.reformat(format=target, src_color_range=wide, dst_color_range=wide, interpolation="BICUBIC")
+                out = out.reformat(
+                    format=target, src_color_range=wide, dst_color_range=wide, interpolation="BICUBIC", threads=1
+                )
             elif kind == "rgb_to_yuv":
                 out = out.reformat(
                     format=target,
@@ -236,6 +241,7 @@ def to_av(
                     src_color_range=2,
                     dst_color_range=full_out,
                     interpolation="BICUBIC",
+                    threads=1,
                 )
             else:
                 matrix = source.matrix
@@ -247,6 +253,7 @@ def to_av(
                     src_color_range=full_in,
                     dst_color_range=2,
                     interpolation="BICUBIC",
+                    threads=1,
                 )
         except av.FFmpegError as error:
             raise SinkError(f"cannot convert {fmt.name} to {target} for the encoder: {error}") from error
