@@ -157,7 +157,7 @@ def file(quick: bool, folder: Path) -> tuple[list[Row], list[Comparison]]:
     source = folder / "in.mp4"
     film = write_clip(source, 2 if quick else 8, width=WIDTH, height=HEIGHT, crf=14, preset="ultrafast")
     threads = len(os.sched_getaffinity(0))
-    options = {"encoder": "libx264", **CODEC}
+    options = {"encoder": "x264", **CODEC}
 
     def restored() -> None:
         command(sys.executable, "-c", RESTORE, str(source), str(folder / "ours.mp4"), repr(options))
@@ -182,13 +182,13 @@ def file(quick: bool, folder: Path) -> tuple[list[Row], list[Comparison]]:
 
 
 def peak_rss(*args: str) -> float:
-    """Peak resident memory of a finished command, MiB."""
-    child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"{args[0]} ended with status {child.returncode}")
-    return float(usage.ru_maxrss) / (1024 if sys.platform != "darwin" else 2**20)
+    """Peak resident memory of a Python program given as arguments of `python -c`, MiB."""
+    # ru_maxrss of a child counts its parent's memory at the fork as well; VmHWM starts anew with the program
+    last = "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", args[0] + last, *args[1:]], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    return int(done.stdout.split()[-1]) / 1024
 
 
 def memory(quick: bool, folder: Path) -> list[Row]:
@@ -198,8 +198,8 @@ def memory(quick: bool, folder: Path) -> list[Row]:
         source = folder / f"long{frames}.mp4"
         write_clip(source, frames / 24, width=320, height=180, preset="ultrafast", crf=28)
         start = time.perf_counter()
-        options = {"encoder": "libx264", "crf": 28, "preset": "ultrafast"}
-        peak = peak_rss(sys.executable, "-c", RESTORE, str(source), str(folder / "long.mp4"), repr(options))
+        options = {"encoder": "x264", "crf": 28, "preset": "ultrafast"}
+        peak = peak_rss(RESTORE, str(source), str(folder / "long.mp4"), repr(options))
         taken = time.perf_counter() - start
         rows.append(Row(f"memory, {frames:,} frames of 320x180", "reelmend film", {"mib": peak, "fps": frames / taken}))
     ratio = (rows[1].values["mib"] or 0) / (rows[0].values["mib"] or 1)
