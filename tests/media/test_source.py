@@ -114,7 +114,7 @@ def test_conversions_lose_nothing(name: str) -> None:
         plane.update(values.tobytes())
     layout = layout_of(name)
     ours = from_av(frame, layout, colour_of(frame, None, layout), 0, Fraction(1, 25), 1, {})
-    back = ours.side_data[ORIGIN].frame.reformat(format=name)
+    back = ours.side_data[ORIGIN].frame.reformat(format=name, threads=1)
     row = {"rgb48be": 6, "rgba": 4, "bgr24": 3, "yuyv422": 2, "gray16be": 2, "p010le": 2}.get(name, 1) * 66
     for a, b in zip(frame.planes, back.planes, strict=True):
         one, two = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:, :row] for p in (a, b))
@@ -249,7 +249,7 @@ def test_no_frames(clips: SimpleNamespace, tmp_path: Path) -> None:
         stream = out.add_stream("ffv1", rate=25, width=16, height=16)
         stream.codec_context.open()
         out.start_encoding()
-    with pytest.raises(SourceError, match=r"none\.mkv: .*; nothing to restore"):
+    with pytest.raises(SourceError, match=r"none\.mkv: .*no frames; nothing to restore"):
         open_source(tmp_path / "none.mkv")
 
 
@@ -282,14 +282,14 @@ def test_truncated_file_gives_every_good_frame(clips: SimpleNamespace, tmp_path:
 
 
 def test_damage_in_the_middle_is_told(clips: SimpleNamespace, tmp_path: Path) -> None:
-    path = clips.make(tmp_path / "a.mkv", frames=40, options={"bf": "0", "g": "10"})
+    path = clips.make(tmp_path / "a.mov", codec="png", fmt="rgb24", frames=40)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 60] = b"\x55" * 60
     path.write_bytes(data)
     with open_source(path) as source:
         count = len(list(source))
-    assert count >= 30
+    assert count >= 25
     assert source.problem is not None or any("damaged" in n for n in source.notes)
 
 

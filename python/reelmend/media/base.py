@@ -9,7 +9,7 @@ from typing import Self
 
 from ..frame import Frame, VideoInfo
 
-__all__ = ["Sink", "rounding"]
+__all__ = ["TICKS", "Sink", "rounding"]
 
 
 class Sink(ABC):
@@ -17,7 +17,7 @@ class Sink(ABC):
 
     encoder   the encoder chosen, as one line
     notes     what could not be kept, and what was used instead
-    written   frames encoded so far; `last` is the time of the newest one, in seconds
+    written   frames encoded so far, or in the file once it is closed; `last` is the time of the newest one
     """
 
     path: str
@@ -72,11 +72,16 @@ class Sink(ABC):
             self.abort()
 
 
+# Ticks a second of containers that do not take the video's own time base.
+TICKS = {"matroska": 1000, "webm": 1000, "mpegts": 90000}
+
+
 def rounding(container: str, info: VideoInfo) -> tuple[str, ...]:
-    """What a container does to exact times, if it does."""
-    ticks = {"matroska": 1000, "webm": 1000, "mpegts": 90000}.get(container)
+    """What a container will do to exact times, if that can be told before the first frame."""
     if container == "avi":
         return ("avi has one constant rate: uneven times are rounded to it",)
-    if ticks is None or ticks % info.time_base.denominator == 0:
+    ticks = TICKS.get(container)
+    even = ticks is None or ticks % info.time_base.denominator == 0
+    if even or (info.rate and (TICKS[container] / info.rate).denominator == 1):
         return ()
     return (f"{container} counts time in 1/{ticks} s: times are rounded to that, never adding up",)

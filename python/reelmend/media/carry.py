@@ -28,6 +28,10 @@ _STALE = {
 }
 
 
+# QuickTime lists languages by their older codes.
+_MOV_LANGUAGES = {"deu": "ger", "nld": "dut", "swe": "sve", "isl": "ice", "ell": "gre", "ron": "rum", "ces": "cze"}
+
+
 def _stale(key: str) -> bool:
     return key.lower().split("-")[0] in _STALE
 
@@ -45,13 +49,18 @@ def stream_tags(metadata: Mapping[str, str], *, video: bool = False) -> dict[str
 class Carried:
     """One stream to copy: where it comes from, and where it goes once the output is open."""
 
-    def __init__(self, stream: Any, picture: bytes | None = None) -> None:
+    def __init__(self, stream: Any) -> None:
         self.source = stream
-        self.picture = picture  # a cover that becomes an attachment
+        self.picture: bytes | None = None  # a cover that becomes an attachment
         self.target: Any = None
 
     def __str__(self) -> str:
         return describe(self.source)
+
+    @property
+    def cover(self) -> bool:
+        """True for a cover picture, which players show beside the film."""
+        return self.source.type == "video" and bool(self.source.disposition & Disposition.attached_pic)
 
     def add_to(self, container: Any) -> None:
         """Make the stream in the output."""
@@ -65,6 +74,8 @@ class Carried:
         self.target = container.add_stream_from_template(source, opaque=True)
         self.target.metadata.clear()
         self.target.metadata.update(stream_tags(source.metadata))
+        if container.format.name == "mov" and source.language in _MOV_LANGUAGES:
+            self.target.metadata["language"] = _MOV_LANGUAGES[source.language]
         self.target.disposition = source.disposition
 
 
@@ -73,8 +84,8 @@ def describe(stream: Any) -> str:
     name = getattr(stream.codec_context, "name", None) if stream.codec_context is not None else None
     name = name or getattr(stream, "name", None) or stream.metadata.get("handler_name", "").strip() or "unknown"
     words = [str(name)] + ([stream.language] if stream.language and stream.language != "und" else [])
-    cover = "cover picture" if stream.type == "video" and stream.disposition & Disposition.attached_pic else stream.type
-    return f"{cover} #{stream.index} ({', '.join(words)})"
+    kind = "cover picture" if Carried(stream).cover else stream.type
+    return f"{kind} #{stream.index} ({', '.join(words)})"
 
 
 def _holds(container: str, carried: Carried) -> bool:
@@ -95,7 +106,8 @@ def _holds(container: str, carried: Carried) -> bool:
 
 def _elsewhere(container: str, stream: Any) -> str:
     for other, ending in (("matroska", ".mkv"), ("mov", ".mov"), ("mp4", ".mp4")):
-        if other != container and _holds(other, Carried(stream)):
+        carried = Carried(stream)
+        if other != container and not (carried.cover and other == "mov") and _holds(other, carried):
             return f"; an output ending in {ending} can"
     return ", nor can any other"
 
@@ -118,12 +130,10 @@ def plan_streams(
     for stream in streams:
         if _made_anew(container, stream, chapters):
             continue
-        cover = stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
-        picture = None
-        if cover and container == "matroska":
-            picture = next((bytes(p) for p in early if p.stream_index == stream.index), None)
-        carried = Carried(stream, picture)
-        if not _holds(container, carried):
+        carried = Carried(stream)
+        if carried.cover and container == "matroska":
+            carried.picture = next((bytes(p) for p in early if p.stream_index == stream.index), None)
+        if (carried.cover and container == "mov") or not _holds(container, carried):
             dropped.append(f"{describe(stream)} dropped: {container} cannot hold it{_elsewhere(container, stream)}")
         else:
             kept.append(carried)

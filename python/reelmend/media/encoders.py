@@ -106,7 +106,7 @@ def _targets(codec: str, fmt: PixelFormat) -> list[_Target]:
             lost.append("transparency")
         if to.depth < fmt.depth:
             lost.append(f"{fmt.depth} to {to.depth} bits")
-        grown += max(0, to.depth - fmt.depth)
+        grown += 16 * max(0, to.depth - fmt.depth)
         if to.kind != fmt.kind:
             if fmt.kind == "gray" and to.kind == "yuv" and to.subsampling == (1, 1) and to.depth == fmt.depth:
                 grown += 1
@@ -224,12 +224,15 @@ def _working(name: str, codec: str, info: VideoInfo, preferred: tuple[str, ...],
     height = info.height if info.height < 256 else 256 + info.height % 2
     targets = _targets(codec, info.format)
     targets.sort(key=lambda t: t.pix_fmt not in preferred)
-    for target in targets[:4]:
+    refused: list[str] = []
+    for target in targets:
         why_not = probe(codec, target.pix_fmt, width, height)
         if not why_not:
+            notes.extend(refused[:1])
             return target
         odd = f" at {info.width}x{info.height}" if info.width % 2 or info.height % 2 else ""
-        notes.append(f"{name} ({codec}, {target.pix_fmt}) not used{odd}: {why_not}")
+        refused.append(f"{name} ({codec}, {target.pix_fmt}) not used{odd}: {why_not}")
+    notes.extend(refused[:1])
     if not targets:
         notes.append(f"{name} ({codec}) not used: it has no format for {info.format.name}")
     return None

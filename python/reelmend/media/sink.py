@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,7 +15,8 @@ import av
 from ..errors import ReelmendError, SinkError
 from ..frame import Frame, Range, VideoInfo
 from . import carry
-from .base import Sink, rounding
+from .base import TICKS, Sink, rounding
+from .boxes import hide_empty_video_tracks
 from .encoders import Choice, frame_duration_flag, output_colour, settings
 from .hdr import hdr_of
 from .pixels import to_av
@@ -36,6 +38,8 @@ _MUXER_OPTIONS = {
     "mpegts": {},
 }
 _MUXER_OPTIONS["mov"] = _MUXER_OPTIONS["ipod"] = _MUXER_OPTIONS["mp4"]
+# Sound that begins before zero (an encoder's delay) keeps its time; the video is moved where it does (see _open).
+_MUXER_OPTIONS["matroska"]["avoid_negative_ts"] = "disabled"
 _MUXER_OPTIONS["webm"] = _MUXER_OPTIONS["matroska"]
 
 
@@ -65,8 +69,8 @@ class FileSink(Sink):
         settings(choice, info, crf, preset, None)  # bad options are refused before anything is written
         for note in choice.notes:
             self._note(note)
-        for note in rounding(container, info):
-            self._note(note)
+        if container == "avi":
+            self._note(*rounding(container, info))
         self.carried: list[carry.Carried] = []
         self._routes: dict[int, carry.Carried] = {}
         if source is not None:
@@ -97,7 +101,11 @@ class FileSink(Sink):
         self._previous: int | None = None
         self._shift = Fraction(0)
         self._rounded = 0
+        self._ticks = TICKS.get(container)
+        self._coarse = 0
         self._ends = Fraction(0)
+        self._muxed = 0
+        self._newest = Fraction(0)
         if self._routes and source is not None:
             source.attach(self.packet)
 
@@ -199,6 +207,7 @@ class FileSink(Sink):
     # -- the writer's thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        failure: BaseException | None = None
         try:
             while True:
                 frame = self._next()
@@ -208,13 +217,14 @@ class FileSink(Sink):
             if not self._cancel and self._container is not None:
                 self._mux_video(self._stream.encode_lazy(None))
         except BaseException as error:
-            self._error = error
+            failure = error
         finally:
             try:
                 self._finish()
             except BaseException as error:
-                self._error = self._error or error
+                failure = failure or error
             with self._changed:
+                self._error = failure  # told only now, when it is known what is in the file
                 self._done = True
                 self._frames.clear()
                 self._packets.clear()
@@ -251,7 +261,7 @@ class FileSink(Sink):
             self._note("dynamic HDR metadata (HDR10+, Dolby Vision) belongs to the old pictures and is not kept")
         muxer = dict(_MUXER_OPTIONS.get(self._format, {}))
         tags = carry.container_tags(self._source.metadata) if self._source is not None else {}
-        if self._format in ("mp4", "mov") and any(k.startswith("com.") for k in tags):
+        if self._format == "mov" or (self._format == "mp4" and any(k.startswith("com.") for k in tags)):
             muxer["movflags"] += "+use_metadata_tags"
         muxer |= {"flush_packets": "1", "max_interleave_delta": "1000000"}
         out: Any = av.open(self._file, "w", format=self._format, container_options=muxer, buffer_size=1 << 18)
@@ -310,6 +320,7 @@ class FileSink(Sink):
         exact = (frame.time + self._shift) / self._time_base
         pts = round(exact)
         self._rounded += exact.denominator != 1
+        self._coarse += self._ticks is not None and ((frame.time + self._shift) * self._ticks).denominator != 1
         if self._previous is not None and pts <= self._previous:
             raise SinkError(
                 f"{self.path}: frame {self.written} at {float(frame.time):.6f} s is not after the one before it; "
@@ -332,7 +343,10 @@ class FileSink(Sink):
             if self._cancel:
                 return
             self._mux_others(carry.when(packet))
+            at = packet.pts * packet.time_base
             self._container.mux_one(packet)
+            self._muxed += 1
+            self._newest = max(self._newest, at)
 
     def _mux_others(self, until: Fraction | None, down_to: int = -1) -> None:
         """Mux waiting packets of other streams: up to a time, or until no more than `down_to` bytes wait."""
@@ -349,7 +363,9 @@ class FileSink(Sink):
                 self._packet_bytes -= packet.size
                 self._changed.notify_all()
             if at is None:
-                continue  # a muxer cannot place a packet without a time
+                if self._routes[packet.stream_index].source.type != "video":
+                    continue  # a muxer cannot place a packet without a time
+                packet.pts = packet.dts = 0  # a cover picture has none
             if self._shift:
                 carry.shifted(packet, self._shift)
             packet.stream = self._routes[packet.stream_index].target
@@ -359,6 +375,10 @@ class FileSink(Sink):
         if self._container is None:
             self._file.close()
             return
+        if self._coarse:
+            self._note(
+                f"{self._format} counts time in 1/{self._ticks} s: {self._coarse} frame times were rounded to that"
+            )
         if self._rounded:
             self._note(f"{self._rounded} frame times did not fit the time base {self._time_base} and were rounded")
         try:
@@ -377,3 +397,23 @@ class FileSink(Sink):
                 self._file.roll_back()
             self._file.close()
             self._container.close()  # with its file closed it writes nothing more
+            if self._format == "mp4" and self._file.error is None and any(c.cover for c in self.carried):
+                hide_empty_video_tracks(self.path)
+            self._count()
+
+    def _count(self) -> None:
+        """Say what is in the file, now that no more comes: what was muxed, or after a failure what can be read."""
+        if self._file.error is None:
+            self.written, self.last = self._muxed, self._newest - self._shift
+            return
+        self.written, self.last, until = 0, None, time.monotonic() + 1.0
+        try:
+            with av.open(self.path) as file:
+                for packet in file.demux(video=0):
+                    if packet.pts is not None and packet.size and not packet.is_corrupt:
+                        self.written += 1
+                        self.last = max(self.last or Fraction(0), packet.pts * packet.time_base - self._shift)
+                    if time.monotonic() > until:
+                        break
+        except (av.FFmpegError, ValueError, IndexError):
+            pass

@@ -16,7 +16,8 @@ from av.stream import Disposition
 
 from ..errors import SourceError
 from ..frame import Frame, VideoInfo
-from .opening import missing_bytes, open_container
+from .boxes import missing_bytes
+from .opening import open_container
 from .pixels import Layout, colour_of, from_av, layout_of, side_data_of
 
 __all__ = ["FileSource", "Source"]
