@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all a newcomer needs. Both install into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
+
+.PHONY: help demo test lint format bench gpu clean
+
+help:
+	@echo "make demo    a flickering film, restored: pictures and plots in demo/"
+	@echo "make test    the test suite"
+	@echo "make lint    ruff, mypy, import-linter, clang-format"
+	@echo "make format  apply ruff and clang-format"
+	@echo "make bench   the short benchmarks of this machine"
+	@echo "make gpu     on a machine with a GPU: the tests marked gpu, which then may not skip"
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# One stamp for each set of extras; a change to the native sources installs again.
+.venv/.demo: $(BIN)/python $(NATIVE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot]'
+	@touch $@
+
+.venv/.dev: $(BIN)/python $(NATIVE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,bench,dev]'
+	@touch $@ .venv/.demo
+
+demo: .venv/.demo
+	$(BIN)/reelmend demo --output demo
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc -type f)
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find csrc -type f)
+
+bench: .venv/.dev
+	$(BIN)/reelmend bench
+
+gpu: .venv/.dev
+	REELMEND_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu
+
+clean:
+	rm -rf build demo .venv

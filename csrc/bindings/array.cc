@@ -114,13 +114,15 @@ Array take_dlpack(const py::object& obj, Device device, const std::string& what)
   const bool on_gpu = where.first == kDLCUDA || where.first == kDLCUDAManaged;
   const bool on_host = where.first == kDLCPU || where.first == kDLCUDAHost;
   if (device == Device::host ? !on_host : !on_gpu) {
-    fail(what + ": the array is on " + (on_gpu ? "a GPU" : on_host ? "the host" : "another kind of device") +
+    fail(what + ": the array is on " +
+         (on_gpu    ? "a GPU"
+          : on_host ? "the host"
+                    : "another kind of device") +
          ", expected one on " + (device == Device::host ? "the host" : "a CUDA GPU"));
   }
   // stream=-1: no synchronisation by the producer; ours is through events on the caller's stream (bindings/cuda.cc).
-  py::capsule capsule = device == Device::host
-                            ? py::capsule(obj.attr("__dlpack__")())
-                            : py::capsule(obj.attr("__dlpack__")(py::arg("stream") = -1));
+  py::capsule capsule = device == Device::host ? py::capsule(obj.attr("__dlpack__")())
+                                               : py::capsule(obj.attr("__dlpack__")(py::arg("stream") = -1));
   auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   if (!managed) throw py::error_already_set();
   PyCapsule_SetName(capsule.ptr(), "used_dltensor");
@@ -162,8 +164,9 @@ Array take(const py::object& obj, Device device, const std::string& what, bool w
   }
   if (device == Device::host && PyObject_CheckBuffer(obj.ptr())) return take_buffer(obj, what, writable);
   if (py::hasattr(obj, "__dlpack__")) return take_dlpack(obj, device, what);
-  fail(what + ": expected an array " + (device == Device::host ? "(buffer protocol or __dlpack__)"
-                                                               : "on a GPU (__cuda_array_interface__ or __dlpack__)") +
+  fail(what + ": expected an array " +
+       (device == Device::host ? "(buffer protocol or __dlpack__)"
+                               : "on a GPU (__cuda_array_interface__ or __dlpack__)") +
        "; got " + py::str(py::type::of(obj)).cast<std::string>());
 }
 

@@ -131,24 +131,24 @@ void def_calls(py::module_& m) {
     });
   });
 
-  m.def("rgb_to_yuv", [](const Objects& rgb, double peak, const CodingTuple& ct, bool dither, const Objects& yuv,
-                         StreamArg stream) {
-    const auto in = take_all(rgb, device, "planes", false);
-    const auto out = take_all(yuv, device, "out", true);
-    expect_three(in, "planes");
-    expect_three(out, "out");
-    const Coding c = coding_from(ct);
-    const Siting s = siting_of(out, c, "out");
-    same_size(out[0], in[0], "out");
-    on_sample(in[0].dtype, "planes", [&](auto i) {
-      on_integer(out[0].dtype, "out", [&](auto o) {
-        const auto from = rgb_of<const decltype(i)>(in, "planes");
-        const auto to = yuv_of<decltype(o)>(out, "out");
-        typename L::Scope scope(stream, {&in, &out});
-        L::rgb_to_yuv(scope, from, c.at_peak(peak), s, to, dither);
-      });
-    });
-  });
+  m.def("rgb_to_yuv",
+        [](const Objects& rgb, double peak, const CodingTuple& ct, bool dither, const Objects& yuv, StreamArg stream) {
+          const auto in = take_all(rgb, device, "planes", false);
+          const auto out = take_all(yuv, device, "out", true);
+          expect_three(in, "planes");
+          expect_three(out, "out");
+          const Coding c = coding_from(ct);
+          const Siting s = siting_of(out, c, "out");
+          same_size(out[0], in[0], "out");
+          on_sample(in[0].dtype, "planes", [&](auto i) {
+            on_integer(out[0].dtype, "out", [&](auto o) {
+              const auto from = rgb_of<const decltype(i)>(in, "planes");
+              const auto to = yuv_of<decltype(o)>(out, "out");
+              typename L::Scope scope(stream, {&in, &out});
+              L::rgb_to_yuv(scope, from, c.at_peak(peak), s, to, dither);
+            });
+          });
+        });
 
   m.def("histogram_rgb", [](const Objects& rgb, double peak, const std::tuple<int, int, int, int>& region, int skip,
                             const py::object& out, StreamArg stream) {
@@ -186,7 +186,8 @@ void def_calls(py::module_& m) {
 
   m.def("quantiles", [](const py::object& histograms, const py::object& out, StreamArg stream) {
     const std::vector<Array> in{take(histograms, device, "histograms", false), take(out, device, "out", true)};
-    if (in[0].shape.size() != 2 || in[1].shape.size() != 2) fail("histograms, out: expected (rows, bins), (rows, points)");
+    if (in[0].shape.size() != 2 || in[1].shape.size() != 2)
+      fail("histograms, out: expected (rows, bins), (rows, points)");
     const int rows = static_cast<int>(in[0].shape[0]);
     const int bins = static_cast<int>(in[0].shape[1]);
     const int points = static_cast<int>(in[1].shape[1]);

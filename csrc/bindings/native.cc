@@ -1,9 +1,9 @@
 // reelmend._native: the CPU launchers.
-#include <initializer_list>
-#include <limits>
-
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+
+#include <initializer_list>
+#include <limits>
 
 #include "bindings/calls.h"
 #include "cpu/pool.h"

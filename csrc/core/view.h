@@ -25,9 +25,15 @@ struct Plane {
   RM_HD T* row(int y) const { return data + y * stride; }
 };
 
-RM_HD int clamp_index(int i, int size) { return i < 0 ? 0 : (i < size ? i : size - 1); }
-RM_HD float min_f(float a, float b) { return b < a ? b : a; }
-RM_HD float max_f(float a, float b) { return a < b ? b : a; }
+RM_HD int clamp_index(int i, int size) {
+  return i < 0 ? 0 : (i < size ? i : size - 1);
+}
+RM_HD float min_f(float a, float b) {
+  return b < a ? b : a;
+}
+RM_HD float max_f(float a, float b) {
+  return a < b ? b : a;
+}
 
 // Threshold in (0, 1) of an 8x8 ordered (Bayer) dither: floor(v + threshold) keeps whole v as they are and gives
 // a fraction f to f of the pixels. The recursive Bayer matrix is the bit-reversed interleave of x ^ y and y.

@@ -116,8 +116,9 @@ void rgb_to_yuv(const RgbPlanes<const In>& in, const YuvCoding& coding, const Si
   });
 }
 
-#define RM_TO_RGB(In, Out)                                                                          \
-  template void yuv_to_rgb<In, Out>(const Yuv<const In>&, const YuvCoding&, const Siting&, const RgbPlanes<Out>&, float);
+#define RM_TO_RGB(In, Out)                                                                                        \
+  template void yuv_to_rgb<In, Out>(const Yuv<const In>&, const YuvCoding&, const Siting&, const RgbPlanes<Out>&, \
+                                    float);
 RM_TO_RGB(uint8_t, uint8_t)
 RM_TO_RGB(uint8_t, uint16_t)
 RM_TO_RGB(uint8_t, float)
@@ -125,7 +126,7 @@ RM_TO_RGB(uint16_t, uint8_t)
 RM_TO_RGB(uint16_t, uint16_t)
 RM_TO_RGB(uint16_t, float)
 
-#define RM_TO_YUV(In, Out)                                                                          \
+#define RM_TO_YUV(In, Out) \
   template void rgb_to_yuv<In, Out>(const RgbPlanes<const In>&, const YuvCoding&, const Siting&, const Yuv<Out>&, bool);
 RM_TO_YUV(uint8_t, uint8_t)
 RM_TO_YUV(uint8_t, uint16_t)

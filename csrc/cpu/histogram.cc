@@ -28,7 +28,7 @@ struct Bins {
 
   void add(const int* r, const int* g, const int* b, int n) {
     for (int i = 0; i < n; ++i) {
-      int(&set)[kHistograms][kMaxBins] = count[i & 1];
+      int (&set)[kHistograms][kMaxBins] = count[i & 1];
       ++set[0][r[i]];
       ++set[1][g[i]];
       ++set[2][b[i]];
@@ -97,8 +97,8 @@ void histogram_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting
   });
 }
 
-#define RM_HISTOGRAM(T)                                                                             \
-  template void histogram_rgb<T>(const RgbPlanes<const T>&, float, const Sampling&, int, int*);     \
+#define RM_HISTOGRAM(T)                                                                         \
+  template void histogram_rgb<T>(const RgbPlanes<const T>&, float, const Sampling&, int, int*); \
   template void histogram_yuv<T>(const Yuv<const T>&, const YuvCoding&, const Siting&, const Sampling&, int, int*);
 RM_HISTOGRAM(uint8_t)
 RM_HISTOGRAM(uint16_t)

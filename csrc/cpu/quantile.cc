@@ -1,7 +1,7 @@
 #include "ops/quantile.h"
 
-#include "cpu/ops.h"
 #include "cpu/launch.h"
+#include "cpu/ops.h"
 #include "ops/smooth.h"
 
 namespace reelmend::cpu {

@@ -103,8 +103,9 @@ void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& si
   });
 }
 
-#define RM_TONE(T)                                                                                              \
-  template void map_tones<T>(const Yuv<const T>&, const YuvCoding&, const Siting&, const ToneTable&, bool, const Yuv<T>&);
+#define RM_TONE(T)                                                                                         \
+  template void map_tones<T>(const Yuv<const T>&, const YuvCoding&, const Siting&, const ToneTable&, bool, \
+                             const Yuv<T>&);
 RM_TONE(uint8_t)
 RM_TONE(uint16_t)
 

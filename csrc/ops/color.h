@@ -110,7 +110,9 @@ inline Siting make_siting(int sub_x, int sub_y, double off_x, double off_y) {
   return s;
 }
 
-RM_HD float lerp(float a, float b, float w) { return a + w * (b - a); }
+RM_HD float lerp(float a, float b, float w) {
+  return a + w * (b - a);
+}
 
 // Which chroma samples a luma row or column takes: the nearest, its neighbour, and the neighbour's weight.
 struct Tap {

@@ -18,7 +18,9 @@ struct ToneTable {
 
 // The coding of a tone map has peak = size - 1, so that RGB values are table positions. The nearest entry is taken:
 // with four entries a code or more, that is within (slope - 1) / 8 of a code.
-RM_HD int tone_index(float value, float last) { return static_cast<int>(min_f(max_f(value + 0.5f, 0.0f), last)); }
+RM_HD int tone_index(float value, float last) {
+  return static_cast<int>(min_f(max_f(value + 0.5f, 0.0f), last));
+}
 
 struct ToneChange {
   float y, u, v;  // in codes

@@ -1,12 +1,12 @@
 """Reelmend restores video as it streams.
 
-    import reelmend
-    reelmend.restore("film.mp4", "steady.mp4", stages=[reelmend.Deflicker()])
+import reelmend
+reelmend.restore("film.mp4", "steady.mp4", stages=[reelmend.Deflicker()])
 
-    stream = reelmend.Stream([reelmend.Deflicker()])      # or frame by frame
-    for picture in pictures:                              # NumPy arrays (height, width, 3)
-        for frame in stream.push(picture):
-            show(reelmend.to_rgb(frame))
+stream = reelmend.Stream([reelmend.Deflicker()])      # or frame by frame
+for picture in pictures:                              # NumPy arrays (height, width, 3)
+    for frame in stream.push(picture):
+        show(reelmend.to_rgb(frame))
 """
 
 from __future__ import annotations

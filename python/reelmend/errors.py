@@ -53,8 +53,7 @@ class MissingExtraError(ReelmendError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package {package!r}, which is not installed: "
-            f"run  pip install 'reelmend[{extra}]'"
+            f"{purpose} needs the package {package!r}, which is not installed: run  pip install 'reelmend[{extra}]'"
         )
         self.package = package
         self.extra = extra

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +12,8 @@ import numpy as np
 from ..errors import ArrayError, DeviceError
 
 Array = Any
+
+Coding = tuple[float, float, int, bool, float, float]
 
 _SITINGS = {
     "left": (0.0, 0.5),
@@ -38,9 +39,7 @@ def is_cuda(x: Array) -> bool:
 def module_for(x: Array) -> ModuleType:
     """The extension module that runs on x's memory. Raises DeviceError if this build has none for it."""
     if not is_cuda(x):
-        from .. import _native
-
-        return _native
+        return importlib.import_module("reelmend._native")
     try:
         return importlib.import_module("reelmend._cuda")
     except ImportError as error:
@@ -108,7 +107,8 @@ def stream_of(x: Array, stream: Any) -> Any:
 def dtype_of(x: Array) -> np.dtype[Any]:
     """NumPy's dtype of any array."""
     if isinstance(x, np.ndarray):
-        return x.dtype
+        kind: np.dtype[Any] = x.dtype
+        return kind
     name = str(getattr(x, "dtype", "")).removeprefix("torch.")
     try:
         return np.dtype(name)
@@ -116,7 +116,7 @@ def dtype_of(x: Array) -> np.dtype[Any]:
         raise ArrayError(f"expected an array; got {type(x).__name__}") from None
 
 
-def coding(kr: float, kb: float, depth: int, full_range: bool, siting: str) -> tuple[float, float, int, bool, float, float]:
+def coding(kr: float, kb: float, depth: int, full_range: bool, siting: str) -> Coding:
     """The tuple the native calls take for what YUV samples mean."""
     if siting not in _SITINGS:
         raise ArrayError(f"siting: expected one of {', '.join(_SITINGS)}; got {siting!r}")
@@ -125,7 +125,7 @@ def coding(kr: float, kb: float, depth: int, full_range: bool, siting: str) -> t
     return (kr, kb, int(depth), bool(full_range), *_SITINGS[siting])
 
 
-def planes_of(x: Array | Sequence[Array]) -> list[Array]:
+def planes_of(x: Any) -> list[Array]:
     """Three planes, from three planes or from one array (height, width, 3) whose channels become views."""
     if isinstance(x, tuple | list):
         return list(x)

@@ -50,7 +50,9 @@ def yuv_to_rgb(
     kind = dtype_of(targets[0])
     bits = out_depth or (8 if kind == np.uint8 else depth)
     native = module_for(like)
-    native.yuv_to_rgb(inputs, coding(kr, kb, depth, full_range, siting), targets, _peak(kind, bits), stream_of(like, stream))
+    native.yuv_to_rgb(
+        inputs, coding(kr, kb, depth, full_range, siting), targets, _peak(kind, bits), stream_of(like, stream)
+    )
     return out
 
 

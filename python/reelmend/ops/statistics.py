@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ __all__ = ["area_mean", "histogram", "quantiles", "smooth_quantiles"]
 
 
 def histogram(
-    planes: Array | Sequence[Array],
+    planes: Any,
     *,
     bins: int = 256,
     color: str = "yuv",
@@ -37,10 +36,7 @@ def histogram(
     skip    only every skip-th row and column of the region is counted
     Others as in yuv_to_rgb. Errors: ArrayError.
     """
-    if color == "gray":
-        inputs = [planes, planes, planes]
-    else:
-        inputs = planes_of(planes)
+    inputs = [planes, planes, planes] if color == "gray" else planes_of(planes)
     like = inputs[0]
     if out is None:
         out = empty((4, bins), np.int32, like)

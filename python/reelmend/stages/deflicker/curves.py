@@ -39,7 +39,8 @@ def scene_weights(
     residue = np.abs(gain[:, :, None] * x - y).mean(axis=(1, 2))
     fall = np.maximum(1.0 - alike, 0.0)
     weights = np.exp(-0.5 * (distance / sigma) ** 2 - residue / _TONES - fall / _STRUCTURE)
-    return (weights / weights.sum()).astype(np.float32)
+    result: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    return result
 
 
 def tone_change(
@@ -82,7 +83,8 @@ def _kernel(bins: int) -> NDArray[np.float64]:
     sigma = bins * 0.006
     reach = int(3 * sigma)
     k = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return k / k.sum()
+    result: NDArray[np.float64] = k / k.sum()
+    return result
 
 
 def _limit_slope(change: NDArray[np.float64], step: float, slope: tuple[float, float]) -> NDArray[np.float64]:
@@ -92,4 +94,5 @@ def _limit_slope(change: NDArray[np.float64], step: float, slope: tuple[float, f
     if np.array_equal(steep, limited):
         return change
     curve = np.concatenate([[0.0], np.cumsum(limited * step)])
-    return curve + np.median(change - curve)
+    result: NDArray[np.float64] = curve + np.median(change - curve)
+    return result

@@ -5,48 +5,52 @@ grid of groups, and each group's level (the running sum of the median change of 
 an 11-frame running median. Over a window, the covariance between groups against the variance within them is the
 coherence: near 1 for flicker, low for motion however violent. Fades and exposure ramps leave no residue of the running
 median; a single flash leaves one that is rare, so the typical deviation and the share of active frames stay low.
+
+A running median says nothing of the first frames of a shot. There only plain flicker counts: strong, coherent, and
+going to and fro, which no fade does.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Evidence", "Gate", "group_changes", "weigh"]
+__all__ = ["MEDIAN", "WINDOW", "Evidence", "Gate", "deviation", "group_changes", "weigh"]
 
+Groups = NDArray[np.float32]  # (3, groups): R, G, B of each group, 8-bit levels
+
+MEDIAN = 11  # frames of the running median
+WINDOW = 32  # frames of evidence behind the frame in question, and as many ahead if they are there
 _GRID = (3, 4)
-_MEDIAN = 11
-_WINDOW = 32  # frames of evidence behind the frame in question, and as many ahead if they are there
 _LEVELS = 255.0
 
 _COHERENCE_ON, _COHERENCE_OFF = 0.60, 0.40
 _LEVEL_ON, _LEVEL_OFF = 0.30, 0.12  # typical deviation, 8-bit levels
 _ACTIVE_ON = 0.25  # share of frames that deviate
-_SHORTEST = 12  # frames; less says nothing, unless the evidence is _PLAIN
-_PLAIN_SHORTEST, _PLAIN_COHERENCE, _PLAIN_LEVEL = 5, 0.80, 2.0
+_ACTIVE = 0.35  # what deviates: levels, and more than the groups differ among themselves
+_SHORTEST = 12  # deviations; fewer say nothing but plain flicker
+_PLAIN_SHORTEST, _PLAIN_COHERENCE, _PLAIN_LEVEL, _PLAIN_TURNS = 4, 0.80, 2.0, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """coherence 0..1, level = typical deviation in 8-bit levels, active = share of frames that deviate,
-    frames = how many were seen."""
+    frames = how many were weighed."""
 
-    coherence: float
-    level: float
-    active: float
-    frames: int
+    coherence: float = 0.0
+    level: float = 0.0
+    active: float = 0.0
+    frames: int = 0
 
     @property
     def flickers(self) -> bool:
-        if self.frames >= _SHORTEST:
-            return self.coherence >= _COHERENCE_ON and self.level >= _LEVEL_ON and self.active >= _ACTIVE_ON
         return (
-            self.frames >= _PLAIN_SHORTEST
-            and self.coherence >= _PLAIN_COHERENCE
-            and self.level >= _PLAIN_LEVEL
+            self.frames >= _SHORTEST
+            and self.coherence >= _COHERENCE_ON
+            and self.level >= _LEVEL_ON
             and self.active >= _ACTIVE_ON
         )
 
@@ -55,32 +59,33 @@ class Evidence:
         return self.frames >= _SHORTEST and (self.coherence < _COHERENCE_OFF or self.level < _LEVEL_OFF)
 
 
-def group_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+def group_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> Groups:
     """Median change of the tiles of each group between two frames: (3, rows, columns) twice to (3, groups), levels."""
     change = (after - before) * np.float32(_LEVELS)
     channels, rows, columns = change.shape
     grid_rows, grid_columns = min(_GRID[0], rows), min(_GRID[1], columns)
-    if rows % grid_rows or columns % grid_columns:
-        change = change[:, : rows - rows % grid_rows, : columns - columns % grid_columns]
-    blocks = change.reshape(channels, grid_rows, change.shape[1] // grid_rows, grid_columns, -1)
+    change = change[:, : rows - rows % grid_rows, : columns - columns % grid_columns]
+    blocks = change.reshape(channels, grid_rows, rows // grid_rows, grid_columns, columns // grid_columns)
     groups = blocks.transpose(0, 1, 3, 2, 4).reshape(channels, grid_rows * grid_columns, -1)
-    return np.median(groups, axis=2).astype(np.float32)
+    result: Groups = np.median(groups, axis=2).astype(np.float32)
+    return result
 
 
-def weigh(changes: NDArray[np.float32]) -> Evidence:
-    """Evidence in a run of frames of one shot: changes (frames - 1, channels, groups)."""
-    frames = len(changes) + 1
-    if frames < _PLAIN_SHORTEST or changes.shape[2] < 2:
-        return Evidence(0.0, 0.0, 0.0, frames)
-    level = np.concatenate([np.zeros((1, *changes.shape[1:]), np.float32), np.cumsum(changes, axis=0)])
-    half = _MEDIAN // 2
-    padded = np.pad(level, ((half, half), (0, 0), (0, 0)), constant_values=np.nan)
-    runs = np.lib.stride_tricks.sliding_window_view(padded, _MEDIAN, axis=0)
-    deviation = level - np.nanmedian(runs, axis=-1)
-    best = Evidence(0.0, 0.0, 0.0, frames)
-    for channel in range(deviation.shape[1]):
-        h = deviation[:, channel, :]
-        groups = h.shape[1]
+def deviation(levels: Sequence[Groups]) -> Groups:
+    """The middle of 11 consecutive levels (running sums of changes) against their median."""
+    run = np.stack(levels)
+    result: Groups = run[MEDIAN // 2] - np.partition(run, MEDIAN // 2, axis=0)[MEDIAN // 2]
+    return result
+
+
+def weigh(deviations: NDArray[np.float32]) -> Evidence:
+    """Evidence in the deviations of a run of frames: (frames, channels, groups). The plainest channel counts."""
+    frames, channels, groups = deviations.shape
+    best = Evidence(frames=frames)
+    if groups < 2:
+        return best
+    for channel in range(channels):
+        h = deviations[:, channel, :]
         total = float((h.sum(axis=1) ** 2).mean())
         own = float((h**2).sum(axis=1).mean())
         coherence = (total - own) / (groups - 1) / own if own > 1e-6 else 0.0
@@ -88,10 +93,26 @@ def weigh(changes: NDArray[np.float32]) -> Evidence:
         spread = np.median(np.abs(h - common[:, None]), axis=1)
         strength = np.abs(common)
         typical = 1.4826 * float(np.median(strength))
-        active = float(np.mean((strength > 0.35) & (strength > spread)))
+        active = float(np.mean((strength > _ACTIVE) & (strength > spread)))
         if coherence * min(typical, 1.0) > best.coherence * min(best.level, 1.0):
             best = Evidence(coherence, typical, active, frames)
     return best
+
+
+def is_plain(changes: Sequence[Groups]) -> bool:
+    """Whether the first few frames of a shot flicker beyond doubt, from their changes one after the other."""
+    if len(changes) < _PLAIN_SHORTEST:
+        return False
+    steps = np.stack(changes)
+    levels = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
+    ramp = np.linspace(-1.0, 1.0, len(levels), dtype=np.float32)[:, None, None]
+    levels = levels - levels.mean(axis=0)
+    evidence = weigh(levels - ramp * (levels * ramp).sum(axis=0) / (ramp * ramp).sum())
+    common = np.median(steps, axis=2)
+    turns = ((common[1:] * common[:-1] < 0) & (np.minimum(np.abs(common[1:]), np.abs(common[:-1])) > 0.7)).sum(axis=0)
+    return (
+        evidence.coherence >= _PLAIN_COHERENCE and evidence.level >= _PLAIN_LEVEL and int(turns.max()) >= _PLAIN_TURNS
+    )
 
 
 class Gate:
@@ -109,18 +130,21 @@ class Gate:
         """How much of the correction to apply, 0..1."""
         return self._amount
 
-    def advance(self, shot: int, behind: deque[NDArray[np.float32]], ahead: list[NDArray[np.float32]]) -> Evidence:
-        """One frame on. behind, ahead: group changes within its shot up to and after the frame."""
-        window = list(behind)[-_WINDOW:] + ahead[:_WINDOW]
-        evidence = weigh(np.stack(window)) if window else Evidence(0.0, 0.0, 0.0, 1)
-        was_open = self._open
-        if evidence.flickers:
+    def advance(self, shot: int, deviations: Sequence[Groups], changes: Sequence[Groups]) -> Evidence:
+        """One frame on.
+
+        deviations  of the frames of its shot around it, those that have one
+        changes     of the frames of its shot around it, for the time there are too few deviations
+        """
+        evidence = weigh(np.stack(deviations)) if deviations else Evidence()
+        if evidence.frames < _SHORTEST:
+            self._open = self._open or is_plain(changes)
+        elif evidence.flickers:
             self._open = True
         elif evidence.is_calm:
             self._open = False
-        fresh = shot != self._shot
-        self._shot = shot
-        if fresh or (self._open and not was_open and not behind):
+        if shot != self._shot:
+            self._shot = shot
             self._amount = 1.0 if self._open else 0.0
         else:
             step = 1.0 / self.RAMP

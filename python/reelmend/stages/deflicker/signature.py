@@ -69,7 +69,7 @@ def _tiles(frame: Frame, region: Region | None) -> NDArray[np.float32]:
     means = [ops.to_host(ops.area_mean(v, (rows, columns))) for v in views]
     if fmt.kind == "gray":
         means *= 3
-    tiles = np.stack(means) / np.float32(fmt.max_code)
+    tiles: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
     if fmt.kind != "yuv":
         return tiles
     return _to_rgb(tiles, frame.coding, fmt.max_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -14,7 +15,7 @@ from ...errors import OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Stage, StageRuntime, State
 from .curves import scene_weights, tone_change
-from .gate import Gate, group_changes
+from .gate import MEDIAN, WINDOW, Gate, Groups, deviation, group_changes
 from .shots import Shots
 from .signature import BINS, POINTS, Region, Signature, find_letterbox, sign
 
@@ -36,8 +37,8 @@ class Deflicker(Stage):
     mode       "live": no look-ahead; "low": 4 frames, for streams; "film": 60 frames, for files
     lookahead  frames, 0..60, in place of the mode's
     past       frames behind that count, 1..240
-    sigma      standard deviation of the window in frames, 2..120, in place of the mode's (film 40, others 60, since half
-               a window must reach twice as far); it should exceed the time over which the flicker wanders
+    sigma      standard deviation of the window in frames, 2..120, in place of the mode's (film 40, others 60,
+               since half a window must reach twice as far); it should exceed the time over which the flicker wanders
     slope      least and greatest slope of the tone curves
     gate       "auto": act only where flicker is found; "always": act on every frame
     dither     8x8 ordered dither of the result, so that the fractional curve does not posterise
@@ -83,6 +84,7 @@ class Deflicker(Stage):
         if info.format.kind == "yuv":
             info.colour.luma_weights(info.height)
         past, future = self.window
+        acts = "where flicker is found" if self.gate == "auto" else "on every frame"
         table = 4 * 3 * (BINS + POINTS + 18 * 32)
         return Declaration(
             window=self.window,
@@ -92,7 +94,7 @@ class Deflicker(Stage):
             memory=(future + 2) * info.frame_bytes + (past + future + 1) * table,
             device=device,
             state=self.state,
-            notes=(f"mode {self.mode}, sigma {self.deviation:g} frames, acts {'where flicker is found' if self.gate == 'auto' else 'on every frame'}",),
+            notes=(f"mode {self.mode}, sigma {self.deviation:g} frames, acts {acts}",),
         )
 
     def open(self, info: VideoInfo, device: str) -> StageRuntime:
@@ -102,12 +104,52 @@ class Deflicker(Stage):
 
 @dataclass(slots=True)
 class _Entry:
-    shot: int
+    """One frame of the window. The frame itself is let go once it is given out."""
+
+    index: int
     signature: Signature
-    changes: NDArray[np.float32] | None  # against the frame before, if of the same shot
-    frame: Frame | None  # until it is given out
+    frame: Frame | None
     region: Region | None
     cut: bool
+    changes: Groups | None = None  # against the frame before it in its shot
+    level: Groups | None = None  # running sum of the changes
+    deviation: Groups | None = None  # of the level from its running median, once enough frames follow
+
+
+class _Track:
+    """The frames of one shot that are in the window, oldest first."""
+
+    def __init__(self, shot: int) -> None:
+        self.shot = shot
+        self.entries: deque[_Entry] = deque()
+        self.deviations: deque[tuple[int, Groups]] = deque()
+
+    def add(self, entry: _Entry) -> None:
+        tiles = entry.signature.tiles
+        last = self.entries[-1] if self.entries else None
+        if last is not None and last.signature.tiles.shape == tiles.shape and last.level is not None:
+            entry.changes = group_changes(last.signature.tiles, tiles)
+            entry.level = last.level + entry.changes
+        else:
+            entry.level = np.zeros_like(group_changes(tiles, tiles))
+        self.entries.append(entry)
+        run = [e for e in islice(reversed(self.entries), MEDIAN) if e.level is not None]
+        if len(run) == MEDIAN:
+            middle = run[MEDIAN // 2]
+            middle.deviation = deviation([e.level for e in run if e.level is not None])
+            self.deviations.append((middle.index, middle.deviation))
+
+    def drop_first(self) -> None:
+        first = self.entries.popleft()
+        if self.deviations and self.deviations[0][0] <= first.index:
+            self.deviations.popleft()
+
+    def around(self, index: int) -> tuple[list[Groups], list[Groups]]:
+        """Deviations and changes of the frames within the gate's window of one."""
+        near = range(index - WINDOW, index + WINDOW + 1)
+        deviations = [d for i, d in self.deviations if i in near]
+        changes = [e.changes for e in self.entries if e.changes is not None and e.index in near]
+        return deviations, changes
 
 
 @dataclass(slots=True)
@@ -132,8 +174,13 @@ class _Letterbox:
 class _Runtime(StageRuntime):
     def __init__(self, options: Deflicker) -> None:
         self._options = options
-        self._entries: deque[_Entry] = deque()
-        self._at = 0  # of the next frame to give out, in entries
+        self.reset()
+
+    def reset(self) -> None:
+        self._window: deque[tuple[_Track, _Entry]] = deque()
+        self._at = 0  # of the next frame to give out, in the window
+        self._count = 0
+        self._tracks: dict[int, _Track] = {}
         self._shots = Shots()
         self._gate = Gate()
         self._letterbox = _Letterbox()
@@ -142,32 +189,22 @@ class _Runtime(StageRuntime):
         region = self._letterbox.look(frame)
         signature = sign(frame, region)
         shot = self._shots.number(signature.ranks)
-        last = self._entries[-1] if self._entries else None
-        changes = None
-        for earlier in reversed(self._entries):
-            if earlier.shot == shot:
-                if earlier.signature.tiles.shape == signature.tiles.shape:
-                    changes = group_changes(earlier.signature.tiles, signature.tiles)
-                break
-        cut = last is not None and last.shot != shot and all(e.shot != shot for e in self._entries)
-        self._entries.append(_Entry(shot, signature, changes, frame, region, cut))
-        if len(self._entries) - self._at > self._options.window[1]:
+        new = shot not in self._tracks
+        track = self._tracks.setdefault(shot, _Track(shot))
+        entry = _Entry(self._count, signature, frame, region, cut=new and self._count > 0)
+        track.add(entry)
+        self._window.append((track, entry))
+        self._count += 1
+        if len(self._window) - self._at > self._options.window[1]:
             return [self._next()]
         return []
 
     def flush(self) -> list[Frame]:
         out = []
-        while self._at < len(self._entries):
+        while self._at < len(self._window):
             out.append(self._next())
         self.reset()
         return out
-
-    def reset(self) -> None:
-        self._entries.clear()
-        self._at = 0
-        self._shots = Shots()
-        self._gate = Gate()
-        self._letterbox = _Letterbox()
 
     def update(self, **options: Any) -> None:
         fixed = {"mode", "lookahead"} & options.keys()
@@ -179,40 +216,36 @@ class _Runtime(StageRuntime):
             raise OptionError(f"Deflicker: {error}") from None
 
     def _next(self) -> Frame:
-        entry = self._entries[self._at]
+        track, entry = self._window[self._at]
         assert entry.frame is not None
         frame = entry.frame.replace(cut=True) if entry.cut else entry.frame
-        amount = self._amount(entry)
-        if amount > 0:
-            frame = self._equalise(entry, frame, amount)
+        amount = 1.0
+        if self._options.gate == "auto":
+            self._gate.advance(track.shot, *track.around(entry.index))
+            amount = self._gate.amount
+        if amount > 0 and len(track.entries) > 1:
+            frame = self._equalise(track, entry, frame, amount)
         entry.frame = None
         self._at += 1
         while self._at > self._options.past:
-            self._entries.popleft()
+            old, _ = self._window.popleft()
+            old.drop_first()
+            if not old.entries:
+                del self._tracks[old.shot]
             self._at -= 1
         return frame
 
-    def _amount(self, entry: _Entry) -> float:
-        if self._options.gate == "always":
-            return 1.0
-        same = [(i, e.changes) for i, e in enumerate(self._entries) if e.shot == entry.shot and e.changes is not None]
-        behind = deque(c for i, c in same if i <= self._at)
-        ahead = [c for i, c in same if i > self._at]
-        self._gate.advance(entry.shot, behind, ahead)
-        return self._gate.amount
-
-    def _equalise(self, entry: _Entry, frame: Frame, amount: float) -> Frame:
-        window = [(i - self._at, e.signature) for i, e in enumerate(self._entries) if e.shot == entry.shot]
-        distance = np.array([d for d, _ in window])
-        if len(window) < 2:
-            return frame
-        quantiles = np.stack([s.quantiles for _, s in window])
-        alike = np.stack([s.ranks for _, s in window]) @ entry.signature.ranks
+    def _equalise(self, track: _Track, entry: _Entry, frame: Frame, amount: float) -> Frame:
+        mine = entry.signature
+        window = [e for e in track.entries if e.signature.ranks.shape == mine.ranks.shape]
+        quantiles = np.stack([e.signature.quantiles for e in window])
+        alike = np.stack([e.signature.ranks for e in window]) @ mine.ranks
+        distance = np.array([e.index - entry.index for e in window])
         weights = scene_weights(quantiles, alike, distance, self._options.deviation)
         target = ops.smooth_quantiles(quantiles, weights)
-        mine = entry.signature
         size = 1024 if frame.format.depth == 8 else 4096
-        change = tone_change(mine.histogram, mine.quantiles, target, size=size, slope=self._options.slope) * np.float32(amount)
+        change = tone_change(mine.histogram, mine.quantiles, target, size=size, slope=self._options.slope)
+        change *= np.float32(amount)
         if float(np.abs(change).max()) * frame.format.max_code < 0.1:
             return frame
         return _apply(frame, change, entry.region, self._options.dither)

@@ -1,0 +1,113 @@
+// reelmend._cuda: the CUDA launchers. Links cudart statically and nothing of the driver, so it imports anywhere.
+#include <cuda_runtime.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <initializer_list>
+#include <limits>
+#include <string>
+
+#include "bindings/calls.h"
+#include "cuda/ops.cuh"
+
+namespace reelmend::bind {
+namespace {
+
+[[noreturn]] void fail_device(const std::string& message) {
+  const py::object error = py::module_::import("reelmend.errors").attr("DeviceError");
+  PyErr_SetString(error.ptr(), message.c_str());
+  throw py::error_already_set();
+}
+
+void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) fail_device(std::string(what) + ": CUDA says: " + cudaGetErrorString(status));
+}
+
+struct CudaLaunchers {
+  static constexpr Device kDevice = Device::cuda;
+  using StreamArg = std::uintptr_t;
+
+  // What surrounds launches: our stream waits for the streams that produced the inputs, and the GIL is released.
+  class Scope {
+   public:
+    Scope(StreamArg stream, std::initializer_list<const std::vector<Array>*> arrays)
+        : stream_(reinterpret_cast<cudaStream_t>(stream)) {
+      for (const auto* group : arrays) {
+        for (const Array& a : *group) wait_for(a.producer_stream, stream);
+      }
+    }
+    cudaStream_t stream() const { return stream_; }
+
+   private:
+    void wait_for(std::uintptr_t producer, std::uintptr_t mine) {
+      if (producer == 0 || producer == mine) return;
+      cudaEvent_t event = nullptr;
+      check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "waiting for the array's stream");
+      const cudaError_t recorded = cudaEventRecord(event, reinterpret_cast<cudaStream_t>(producer));
+      const cudaError_t waited = recorded == cudaSuccess ? cudaStreamWaitEvent(stream_, event, 0) : recorded;
+      cudaEventDestroy(event);  // freed by the driver once the wait is over
+      check(waited, "waiting for the array's stream");
+    }
+
+    cudaStream_t stream_;
+  };
+
+  // Launching takes microseconds and does not wait for the GPU, so the GIL is held for it: checks come first.
+#define RM_LAUNCH(name)                                              \
+  template <class... A>                                              \
+  static void name(Scope& scope, A&&... a) {                         \
+    check(cuda::name(std::forward<A>(a)..., scope.stream()), #name); \
+  }
+  RM_LAUNCH(yuv_to_rgb)
+  RM_LAUNCH(rgb_to_yuv)
+  RM_LAUNCH(histogram_rgb)
+  RM_LAUNCH(histogram_yuv)
+  RM_LAUNCH(quantiles)
+  RM_LAUNCH(smooth)
+  RM_LAUNCH(apply_lut)
+  RM_LAUNCH(map_tones)
+  RM_LAUNCH(area_mean)
+#undef RM_LAUNCH
+};
+
+int device_count() {
+  int n = 0;
+  return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
+}
+
+std::string why_not() {
+  int n = 0;
+  const cudaError_t status = cudaGetDeviceCount(&n);
+  if (status != cudaSuccess) return cudaGetErrorString(status);
+  return n ? "" : "no CUDA device";
+}
+
+py::dict device_info(int index) {
+  cudaDeviceProp p;
+  check(cudaGetDeviceProperties(&p, index), "device_info");
+  py::dict d;
+  d["name"] = std::string(p.name);
+  d["compute_capability"] = std::to_string(p.major) + "." + std::to_string(p.minor);
+  d["memory"] = static_cast<std::uint64_t>(p.totalGlobalMem);
+  return d;
+}
+
+void zero(const py::object& x, std::uintptr_t stream) {
+  const Array a = take(x, Device::cuda, "out", true);
+  check_table(a, DType::i32, a.shape, "out");
+  check(cudaMemsetAsync(a.data, 0, sizeof(int) * static_cast<size_t>(a.size()), reinterpret_cast<cudaStream_t>(stream)),
+        "zero");
+}
+
+}  // namespace
+}  // namespace reelmend::bind
+
+PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
+  m.doc() = "Reelmend's pixel operations on a CUDA GPU. Use reelmend.ops.";
+  reelmend::bind::def_calls<reelmend::bind::CudaLaunchers>(m);
+  m.def("zero", &reelmend::bind::zero);
+  m.def("device_count", &reelmend::bind::device_count);
+  m.def("why_not", &reelmend::bind::why_not);
+  m.def("device_info", &reelmend::bind::device_info);
+  m.attr("architectures") = REELMEND_CUDA_ARCHITECTURE_LIST;
+}

@@ -1,0 +1,36 @@
+// The CUDA launchers: as cpu/ops.h, on a stream, returning the launch's error. All pointers are to device memory.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "cpu/ops.h"  // the view types
+
+namespace reelmend::cuda {
+
+using cpu::RgbPlanes;
+using cpu::Yuv;
+
+template <class In, class Out>
+cudaError_t yuv_to_rgb(const Yuv<const In>& in, const YuvCoding& coding, const Siting& siting,
+                       const RgbPlanes<Out>& out, float max_out, cudaStream_t stream);
+template <class In, class Out>
+cudaError_t rgb_to_yuv(const RgbPlanes<const In>& in, const YuvCoding& coding, const Siting& siting,
+                       const Yuv<Out>& out, bool dither, cudaStream_t stream);
+template <class T>
+cudaError_t histogram_rgb(const RgbPlanes<const T>& in, float peak, const Sampling& at, int bins, int* counts,
+                          cudaStream_t stream);
+template <class T>
+cudaError_t histogram_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const Sampling& at,
+                          int bins, int* counts, cudaStream_t stream);
+cudaError_t quantiles(const int* histograms, int rows, int bins, int points, float* out, cudaStream_t stream);
+cudaError_t smooth(const float* tables, const float* weights, int count, int n, float* out, cudaStream_t stream);
+template <class In, class Out>
+cudaError_t apply_lut(const Plane<const In>& in, const float* lut, int lut_size, float max_code, bool dither,
+                      const Plane<Out>& out, cudaStream_t stream);
+template <class T>
+cudaError_t map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ToneTable& table,
+                      bool dither, const Yuv<T>& out, cudaStream_t stream);
+template <class T>
+cudaError_t area_mean(const Plane<const T>& in, int columns, int rows, float* out, cudaStream_t stream);
+
+}  // namespace reelmend::cuda
