@@ -1,23 +1,102 @@
-"""What all tests share."""
+"""Fixtures for all tests: where the material lies, and the devices an op runs on."""
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+Array = Any
 
 
 @pytest.fixture(scope="session")
 def material() -> Path:
-    """The folder of real clips (REELMEND_MATERIAL or ../shared/material); skips where it is absent."""
-    folder = Path(os.environ.get("REELMEND_MATERIAL") or Path(__file__).parents[2] / "shared/material")
+    """The folder of test material: REELMEND_MATERIAL, or ../shared/material beside the repository."""
+    named = os.environ.get("REELMEND_MATERIAL")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "material"
     if not (folder / "video").is_dir():
-        pytest.skip(f"no test material in {folder}; set REELMEND_MATERIAL to its folder")
+        pytest.skip(f"no test material: {folder} has no folder 'video'; set REELMEND_MATERIAL to where it lies")
     return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "material" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if "material" in names:
             item.add_marker("material")
+        if "cuda" in names:
+            item.add_marker("gpu")
+
+
+class Cpu:
+    """NumPy arrays."""
+
+    name = "cpu"
+
+    def put(self, array: Array) -> Array:
+        """A C-contiguous copy of a NumPy array on this device."""
+        return np.array(array, order="C")
+
+    def get(self, array: Array) -> np.ndarray:
+        """The array as NumPy's."""
+        return np.asarray(array)
+
+
+class Cuda:
+    """CuPy arrays."""
+
+    name = "cuda"
+
+    def __init__(self, cupy: Any) -> None:
+        self._cupy = cupy
+
+    def put(self, array: Array) -> Array:
+        return self._cupy.asarray(np.ascontiguousarray(array))
+
+    def get(self, array: Array) -> np.ndarray:
+        return self._cupy.asnumpy(array)
+
+
+def _why_no_cuda() -> str | None:
+    """What is missing for tests on a GPU, if anything."""
+    try:
+        module = importlib.import_module("reelmend._cuda")
+    except ImportError as error:
+        return f"no CUDA module in this build ({error})"
+    if module.device_count() < 1:
+        return f"no CUDA device ({module.why_not()})"
+    try:
+        importlib.import_module("cupy")
+    except ImportError as error:
+        return f"no CuPy ({error})"
+    return None
+
+
+@pytest.fixture(scope="session")
+def cuda() -> Cuda:
+    """The GPU. Skips where there is none, or fails when REELMEND_REQUIRE_GPU=1."""
+    why = _why_no_cuda()
+    if why is not None:
+        (pytest.fail if os.environ.get("REELMEND_REQUIRE_GPU") == "1" else pytest.skip)(why)
+    return Cuda(importlib.import_module("cupy"))
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Cpu | Cuda:
+    """Each device in turn: `device.put(array)`, `device.get(array)`, `device.name`."""
+    return Cpu() if request.param == "cpu" else request.getfixturevalue("cuda")
+
+
+@pytest.fixture
+def to_device(device: Cpu | Cuda) -> Callable[[Array], Array]:
+    return device.put
+
+
+@pytest.fixture
+def to_numpy(device: Cpu | Cuda) -> Callable[[Array], np.ndarray]:
+    return device.get
