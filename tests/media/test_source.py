@@ -122,7 +122,7 @@ def test_conversions_lose_nothing(name: str) -> None:
 
 
 def test_floating_point_pictures_are_refused() -> None:
-    with pytest.raises(SourceError, match="gbrpf32le.*floating point"):
+    with pytest.raises(SourceError, match=r"gbrpf32le.*floating point"):
         layout_of("gbrpf32le")
 
 
@@ -147,9 +147,7 @@ def test_colour_tags(clips: SimpleNamespace, tmp_path: Path) -> None:
 
 def test_variable_times_are_exact(clips: SimpleNamespace, tmp_path: Path) -> None:
     pts = [0, 1001, 2002, 2500, 6006, 6007, 30030]
-    path = clips.make(
-        tmp_path / "vfr.mp4", frames=7, pts=pts, time_base=Fraction(1, 30000), options={"bf": "2"}
-    )
+    path = clips.make(tmp_path / "vfr.mp4", frames=7, pts=pts, time_base=Fraction(1, 30000), options={"bf": "2"})
     with open_source(path) as source:
         assert [f.time for f in source] == [Fraction(p, 30000) for p in pts]
 
@@ -169,7 +167,7 @@ def test_cover_art_is_not_the_video(clips: SimpleNamespace, tmp_path: Path) -> N
         assert (source.info.width, source.info.height) == (96, 64)
         assert len(list(source)) == 30
     only = _cover_alone(tmp_path / "song.m4a")
-    with pytest.raises(SourceError, match="no video stream .only a cover picture.*audio"):
+    with pytest.raises(SourceError, match=r"no video stream .only a cover picture.*audio"):
         open_source(only)
 
 
@@ -223,7 +221,7 @@ def test_folder_without_pictures(tmp_path: Path) -> None:
 
 def test_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
-    with pytest.raises(SourceError, match="empty .0 bytes"):
+    with pytest.raises(SourceError, match=r"empty .0 bytes"):
         open_source(tmp_path / "empty.mp4")
 
 
@@ -257,7 +255,7 @@ def test_missing_index(clips: SimpleNamespace, tmp_path: Path) -> None:
     path = clips.make(tmp_path / "a.mp4")
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"moov") - 4])
-    with pytest.raises(SourceError, match="index .moov. is missing"):
+    with pytest.raises(SourceError, match=r"index .moov. is missing"):
         open_source(path)
 
 

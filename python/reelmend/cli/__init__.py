@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as stop:
-        print(f"reelmend: {str(stop) or 'interrupted'}", file=sys.stderr)
+        kept = f"{stop} (playable)" if str(stop) else "interrupted"
+        print(f"reelmend: {kept}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left; spare the interpreter's own flush at exit.

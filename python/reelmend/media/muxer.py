@@ -107,6 +107,7 @@ class Muxer:
         if self._format == "mov" or (self._format == "mp4" and any(k.startswith("com.") for k in tags)):
             muxer["movflags"] += "+use_metadata_tags"
         muxer |= {"flush_packets": "1", "max_interleave_delta": "1000000"}
+        self._file.start()
         out: Any = av.open(self._file, "w", format=self._format, container_options=muxer, buffer_size=1 << 18)
         self._container = out
         rate = info.rate or Fraction(25)
@@ -213,7 +214,7 @@ class Muxer:
     def finish(self, until: Fraction | None) -> None:
         """Make the file whole: other streams up to a time (None: all that is left), index, and honest counts."""
         if self._container is None:
-            self._file.close()
+            self._file.give_up()
             return
         if self._coarse:
             self._note(

@@ -17,7 +17,8 @@ class SafeFile:
 
     def __init__(self, path: str) -> None:
         self.name = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+        self._new = not os.path.exists(path)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         self._at = 0
         self.size = 0
         self.error: OSError | None = None
@@ -63,6 +64,16 @@ class SafeFile:
             raise
         finally:
             self.size = max(self.size, at)
+
+    def start(self) -> None:
+        """Empty the file; what was there before stays until then."""
+        os.ftruncate(self._fd, 0)
+
+    def give_up(self) -> None:
+        """Close a file that was never started, and remove it if it is ours."""
+        self.close()
+        if self._new:
+            os.unlink(self.name)
 
     def begin_finish(self) -> None:
         """From here on, writes over earlier bytes wait for `commit`."""

@@ -228,9 +228,12 @@ class FileSource(Source):
         self._early.clear()
 
     def close(self) -> None:
-        self._frames.close()
         self._first.clear()
         self._early.clear()
+        try:
+            self._frames.close()
+        except ValueError:  # another thread still waits for data in there (a stalled pipe); it keeps the container
+            return
         self._container.close()
 
     def __next__(self) -> Frame:
@@ -350,8 +353,9 @@ class FileSource(Source):
 
 def open_stdin(threads: int) -> FileSource:
     """A y4m (or any streamable) video on standard input."""
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise SourceError(
             "standard input is a terminal; pipe a video into it, such as  ffmpeg -i IN -f yuv4mpegpipe - | ..."
         )
-    return FileSource("-", threads=threads, file=sys.stdin.buffer)
+    # Unbuffered: a read that never ends must not hold a lock that the interpreter wants when it exits.
+    return FileSource("-", threads=threads, file=open(sys.stdin.fileno(), "rb", buffering=0, closefd=False))

@@ -1,0 +1,257 @@
+"""A file in, a file out: the whole way, and every way it can end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar
+
+import av
+import numpy as np
+import pytest
+
+import reelmend
+from reelmend.errors import OptionError, SinkError, SourceError, StageError
+from reelmend.frame import Frame, VideoInfo
+from reelmend.media import open_source
+from reelmend.restore import Progress, RestoreInterrupted, plan_restore, restore
+from reelmend.stage import Declaration, Stage, StageRuntime
+
+
+def clip(path: Path, frames: int = 40, size: tuple[int, int] = (96, 64), sound: bool = True) -> Path:
+    with av.open(str(path), "w", container_options={"movflags": "faststart"}) as out:
+        video: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "10"})
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        audio: Any = out.add_stream("aac", rate=48000) if sound else None
+        for index in range(frames):
+            array = np.full((size[1], size[0], 3), 60 + (index * 5) % 120, np.uint8)
+            array[:, index % size[0]] = 255
+            frame = av.VideoFrame.from_ndarray(array, "rgb24")
+            frame.pts = index
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        for done in range(0, frames * 1920 if sound else 0, 1024):
+            chunk = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), "fltp", "stereo")
+            chunk.sample_rate, chunk.pts = 48000, done
+            out.mux(audio.encode(chunk))
+        if sound:
+            out.mux(audio.encode(None))
+    return path
+
+
+def times(path: Path) -> list[Fraction]:
+    with open_source(path) as source:
+        return [f.time for f in source]
+
+
+@dataclass(frozen=True)
+class Delay(Stage):
+    """Holds `frames` frames back, as a stage with a look ahead does; fails at `fail_at`; naps in every push."""
+
+    frames: int = 5
+    fail_at: int = -1
+    nap: float = 0.0
+    name: ClassVar[str] = "delay"
+
+    @property
+    def window(self) -> tuple[int, int]:
+        return (0, self.frames)
+
+    @property
+    def state(self) -> Any:
+        return "window"
+
+    def declare(self, info: VideoInfo, device: str) -> Declaration:
+        return Declaration(self.window, self.frames, info, self.frames * info.frame_bytes, device, notes=("a test",))
+
+    def open(self, info: VideoInfo, device: str) -> StageRuntime:
+        return _Runtime(self)
+
+
+class _Runtime(StageRuntime):
+    def __init__(self, stage: Delay) -> None:
+        self.stage = stage
+        self.held: list[Frame] = []
+        self.count = 0
+
+    def push(self, frame: Frame) -> list[Frame]:
+        if self.count == self.stage.fail_at:
+            raise ValueError("a fault")
+        time.sleep(self.stage.nap)
+        self.count += 1
+        self.held.append(frame)
+        return [self.held.pop(0)] if len(self.held) > self.stage.frames else []
+
+    def flush(self) -> list[Frame]:
+        out, self.held = self.held, []
+        return out
+
+    def reset(self) -> None:
+        self.held.clear()
+
+
+def alive() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("reelmend")]
+
+
+def test_the_whole_way(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4")
+    seen: list[Progress] = []
+    result = restore(source, tmp_path / "out.mp4", stages=[Delay()], preset="ultrafast", progress=seen.append)
+    assert (result.frames_in, result.frames_out) == (40, 40)
+    assert times(tmp_path / "out.mp4") == times(source)
+    assert result.problem is None
+    assert not result.interrupted
+    assert "libx264" in result.encoder
+    assert result.notes == ("a test",)
+    assert result.plan.latency == 5
+    assert [p.frames_in for p in seen] == list(range(1, 41))
+    assert seen[-1].share == 1.0
+    assert seen[0].total == 40
+    assert alive() == []
+
+
+def test_the_package_names_work_in_any_order(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 5)
+    assert reelmend.plan_restore is plan_restore
+    result = reelmend.restore(source, tmp_path / "out.mkv", stages=[], preset="ultrafast")
+    assert result.frames_out == 5
+
+
+def test_plan_is_complete_and_writes_nothing(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4")
+    plan = plan_restore(source, tmp_path / "out.mp4", stages=[Delay()])
+    text = str(plan)
+    for part in ("96x64 yuv420p, 25 fps", "stage    delay on cpu", "latency 5 frames", "x264 (libx264), yuv420p",
+                 "copied   audio #1 (aac", "40 frames", "MiB"):  # fmt: skip
+        assert part in text
+    assert list(tmp_path.iterdir()) == [source]
+    assert plan.memory < 300 << 20
+
+
+def test_limit(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 100)
+    result = restore(source, tmp_path / "out.mp4", stages=[Delay()], limit=25, preset="ultrafast")
+    assert (result.frames_in, result.frames_out) == (25, 25)
+    assert times(tmp_path / "out.mp4") == times(source)[:25]
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        sound = out.streams.audio[0]
+        assert 0.9 < float(sound.duration * sound.time_base) < 1.2
+    with pytest.raises(OptionError, match="limit"):
+        restore(source, tmp_path / "x.mp4", stages=[], limit=0)
+
+
+def test_a_failing_stage_keeps_what_was_done(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 100)
+    with pytest.raises(StageError, match=r"stage 'delay' failed at frame 60 .2.400 s.: a fault") as caught:
+        restore(source, tmp_path / "out.mp4", stages=[Delay(fail_at=60)], preset="ultrafast")
+    assert caught.value.__notes__ == [f"55 frames (up to 2.160 s) are kept in {tmp_path / 'out.mp4'}"]
+    assert times(tmp_path / "out.mp4") == times(source)[:55]
+    assert alive() == []
+
+
+def test_a_failing_progress_call_ends_the_run(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 30)
+
+    def stop(at: Progress) -> None:
+        if at.frames_in == 20:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        restore(source, tmp_path / "out.mp4", stages=[], preset="ultrafast", progress=stop)
+    assert times(tmp_path / "out.mp4") == times(source)[:20]
+    assert alive() == []
+
+
+def test_interrupt_by_hand_keeps_all_frames_read(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 100)
+
+    def stop(at: Progress) -> None:
+        if at.frames_in == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(RestoreInterrupted, match="interrupted: 50 frames kept in") as caught:
+        restore(source, tmp_path / "out.mp4", stages=[Delay()], preset="ultrafast", progress=stop)
+    assert caught.value.result.interrupted
+    assert caught.value.result.frames_out == 50
+    assert times(tmp_path / "out.mp4") == times(source)[:50]
+    assert alive() == []
+
+
+def test_truncated_input_gives_a_whole_output(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 100)
+    data = source.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
+    result = restore(tmp_path / "cut.mp4", tmp_path / "out.mp4", stages=[Delay()], preset="ultrafast")
+    assert result.problem is not None
+    assert "missing" in result.problem
+    assert 10 < result.frames_out == result.frames_in < 100
+    assert times(tmp_path / "out.mp4") == times(source)[: result.frames_out]
+
+
+def test_errors_come_before_anything_is_written(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 3)
+    with pytest.raises(SourceError):
+        restore(tmp_path / "none.mp4", tmp_path / "out.mp4", stages=[])
+    with pytest.raises(SinkError, match="same file"):
+        restore(source, source, stages=[], overwrite=True)
+    with pytest.raises(OptionError):
+        restore(source, tmp_path / "out.mp4", stages=[], encoder="h265")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from test_restore import Delay
+from reelmend.restore import restore, RestoreInterrupted
+def tell(at):
+    print(at.frames_in, flush=True)
+try:
+    restore(sys.argv[1], sys.argv[2], stages=[Delay(nap=0.01)], preset="ultrafast", progress=tell)
+except RestoreInterrupted as stop:
+    print(stop)
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_signals_in_mid_run(tmp_path: Path, how: signal.Signals) -> None:
+    source = clip(tmp_path / "in.mp4", 400)
+    child = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(source), str(tmp_path / "out.mp4"), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE, text=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.strip() == "120":
+            child.send_signal(how)
+            break
+    rest = child.communicate(timeout=20)[0]
+    code = child.returncode
+    found = times(tmp_path / "out.mp4")
+    assert found == times(source)[: len(found)]
+    if how is signal.SIGINT:
+        assert code == 130
+        assert f"interrupted: {len(found)} frames kept in" in rest
+        assert len(found) >= 120
+    else:
+        assert code == -signal.SIGKILL
+        assert len(found) >= 25
+
+
+def test_a_folder_in_and_out(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 6)
+    restore(source, f"{tmp_path}/shot/%04d.png", stages=[])
+    result = restore(tmp_path / "shot", tmp_path / "out.mkv", stages=[Delay(2)], rate="24000/1001")
+    assert "ffv1" in result.encoder
+    assert result.frames_out == 6
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        assert out.streams.video[0].average_rate == Fraction(24000, 1001)
