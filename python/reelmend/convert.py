@@ -1,15 +1,72 @@
-"""Frames to RGB arrays and back, at the edges where people want pictures."""
+"""Frames to RGB arrays, and frames between the host and a GPU: at the edges, once."""
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from . import ops
+from .errors import DeviceError, MissingExtraError, OptionError
 from .frame import Array, Frame
 
-__all__ = ["to_rgb"]
+__all__ = ["check_device", "to_device", "to_host", "to_rgb"]
+
+_DEVICE = re.compile(r"^cuda(?::(\d+))?$")
+
+
+def check_device(device: str) -> int | None:
+    """The index of a CUDA device, None for "cpu".
+
+    Raises OptionError for another word, DeviceError where this machine or build has no such GPU (with the reason),
+    MissingExtraError where CuPy, which holds frames on a GPU, is not installed.
+    """
+    if device == "cpu":
+        return None
+    match = _DEVICE.match(device)
+    if not match:
+        raise OptionError(f"device is {device!r}; expected 'cpu', 'cuda' or 'cuda:N'")
+    try:
+        module = import_module("reelmend._cuda")
+    except ImportError as error:
+        raise DeviceError(
+            f"device {device!r}: this build has no CUDA module ({error}); build with REELMEND_CUDA=ON where nvcc is "
+            "installed, or use device='cpu'"
+        ) from error
+    index, count = int(match[1] or 0), int(module.device_count())
+    if index >= count:
+        why = module.why_not() or f"there {'is' if count == 1 else 'are'} {count}"
+        raise DeviceError(f"device {device!r} is not there: {why}; use device='cpu', and see 'reelmend doctor'")
+    _cupy()
+    return index
+
+
+def _cupy() -> Any:
+    try:
+        return import_module("cupy")
+    except ImportError:
+        raise MissingExtraError("cupy-cuda13x", "cupy", "holding frames on a GPU") from None
+
+
+def to_device(frame: Frame, device: str) -> Frame:
+    """The frame with its planes on the device; itself where they are there already. See check_device for errors."""
+    index = check_device(device)
+    if index is None:
+        return to_host(frame)
+    if frame.on_gpu:
+        return frame
+    cupy = _cupy()
+    with cupy.cuda.Device(index):
+        return frame.replace(planes=tuple(cupy.asarray(np.ascontiguousarray(p)) for p in frame.planes))
+
+
+def to_host(frame: Frame) -> Frame:
+    """The frame with its planes in NumPy arrays; itself where they are already."""
+    if not frame.on_gpu:
+        return frame
+    return frame.replace(planes=tuple(ops.to_host(p) for p in frame.planes))
 
 
 def to_rgb(frame: Frame, dtype: Any = None) -> Array:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from types import FrameType, ModuleType
 from typing import Any
 
+from .convert import to_host
 from .errors import OptionError, ReelmendError
 from .frame import VideoInfo
 from .media import Prefetch, Source, open_source
@@ -267,7 +268,7 @@ class _Run:
                 ready = self._stream.push(frame)
                 self.frames_in += 1
                 for made in ready:
-                    self._sink.write(made)
+                    self._sink.write(to_host(made))
                 frames_out += len(ready)
             if self._progress is not None:
                 self._progress(Progress(self.frames_in, frames_out, total, frame.time, length))
@@ -284,7 +285,7 @@ class _Run:
 
     def _flush(self) -> None:
         for made in self._stream.flush():
-            self._sink.write(made)
+            self._sink.write(to_host(made))
 
     def give_up(self, flush: bool = True) -> None:
         """Stop reading, keep what there is. Never raises an ordinary error."""

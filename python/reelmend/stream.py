@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from .convert import check_device, to_device
 from .errors import FormatError, PlanError, ReelmendError, StageError
 from .frame import Array, Frame, VideoInfo
 from .stage import Declaration, Fallback, Stage, StageRuntime
@@ -99,7 +100,7 @@ class Stream:
 
     stages  options of the stages, first to last
     info    what will come in; without it the first frame tells, and `plan` is there after it
-    device  "cpu", "cuda" or "cuda:N"
+    device  "cpu", "cuda" or "cuda:N": where the stages work. Frames are moved there as they come, and stay there
     rate    frames a second for bare arrays, which have no time of their own
 
     A frame whose size or format differs from the one before flushes the stages and opens them anew;
@@ -117,6 +118,7 @@ class Stream:
         for stage in stages:
             if not isinstance(stage, Stage):
                 raise PlanError(f"a stream is made of stages such as Deflicker(); got {stage!r}")
+        check_device(device)
         self._stages = tuple(stages)
         self._device = device
         self._rate = Fraction(rate)
@@ -155,6 +157,7 @@ class Stream:
         if not isinstance(frame, Frame):
             frame = Frame.from_array(frame, self._arrays, time_base=1 / self._rate)
             self._arrays += 1
+        frame = to_device(frame, self._device)
         out: list[Frame] = []
         if self._info is None or not self._fits(frame):
             out += self.flush()

@@ -36,8 +36,8 @@ class Deflicker(Stage):
 
     mode       "live": no look-ahead; "low": 4 frames, for streams; "film": 60 frames, for files
     lookahead  frames, 0..60, in place of the mode's
-    past       frames behind that count, 1..240
-    sigma      standard deviation of the window in frames, 2..120, in place of the mode's (film 40, others 60,
+    past       frames behind that count, 1..480
+    sigma      standard deviation of the window in frames, 2..120, in place of the mode's (film 40, others 80,
                since half a window must reach twice as far); it should exceed the time over which the flicker wanders
     slope      least and greatest slope of the tone curves
     gate       "auto": act only where flicker is found; "always": act on every frame
@@ -48,9 +48,9 @@ class Deflicker(Stage):
 
     mode: Mode = "low"
     lookahead: int | None = None
-    past: int = 120
+    past: int = 240
     sigma: float | None = None
-    slope: tuple[float, float] = (0.5, 2.0)
+    slope: tuple[float, float] = (0.4, 2.5)
     gate: Literal["auto", "always"] = "auto"
     dither: bool = True
 
@@ -61,7 +61,7 @@ class Deflicker(Stage):
 
         check("mode", self.mode in get_args(Mode), "'live', 'low' or 'film'")
         check("lookahead", self.lookahead is None or 0 <= self.lookahead <= 60, "0 to 60 frames")
-        check("past", 1 <= self.past <= 240, "1 to 240 frames")
+        check("past", 1 <= self.past <= 480, "1 to 480 frames")
         check("sigma", self.sigma is None or 2 <= self.sigma <= 120, "2 to 120 frames")
         low, high = self.slope
         check("slope", 0 < low <= 1 <= high <= 8, "(low, high) with 0 < low <= 1 <= high <= 8")
@@ -74,7 +74,7 @@ class Deflicker(Stage):
     @property
     def deviation(self) -> float:
         """sigma, or the mode's."""
-        return self.sigma if self.sigma is not None else 40.0 if self.mode == "film" else 60.0
+        return self.sigma if self.sigma is not None else 40.0 if self.mode == "film" else 80.0
 
     @property
     def state(self) -> State:
