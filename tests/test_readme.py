@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmend.analyze.scenes import write_clip
+from reelmend.analyze.clip import write_clip
 
 README = Path(__file__).parents[1] / "README.md"
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)

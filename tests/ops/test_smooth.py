@@ -74,20 +74,27 @@ def test_out(device):
     assert np.array_equal(device.get(out), device.get(ops.smooth_quantiles(tables, weights)))
 
 
-def test_a_strided_out_is_written_or_refused(device):
-    tables, weights = device.put(random_tables(5, 3, 64)), device.put(random_weights(5))
-    base = device.put(np.zeros((3, 128), np.float32))
+@pytest.mark.xfail(strict=True, reason="reshape copies a cropped out, so the result goes to the copy and is lost")
+def test_a_cropped_out_is_written_or_refused():
+    tables, weights = random_tables(5, 3, 64), random_weights(5)
+    base = np.zeros((3, 100), np.float32)
     try:
-        ops.smooth_quantiles(tables, weights, out=base[:, ::2])
+        ops.smooth_quantiles(tables, weights, out=base[:, 7:71])
     except ArrayError:
         return
-    assert np.array_equal(device.get(base[:, ::2]), device.get(ops.smooth_quantiles(tables, weights)))
+    assert np.array_equal(base[:, 7:71], ops.smooth_quantiles(tables, weights))
 
 
-def test_strided_tables(device):
-    tables, weights = random_tables(6, 3, 64), random_weights(3)
-    got = ops.smooth_quantiles(device.put(tables)[::2], device.put(weights))
-    assert np.array_equal(device.get(got), ops.smooth_quantiles(tables[::2].copy(), weights))
+@pytest.mark.parametrize("every", [(2, 1), (1, 2), (3, 3)])
+def test_strided_tables_are_read_or_refused(device, every):
+    tables, weights = random_tables(6, 3, 64), random_weights(6)[:: every[0]]
+    view = (slice(None, None, every[0]), slice(None), slice(None, None, every[1]))
+    try:
+        got = ops.smooth_quantiles(device.put(tables)[view], device.put(weights))
+    except ArrayError as error:
+        assert "C-contiguous" in str(error)
+        return
+    assert np.array_equal(device.get(got), ops.smooth_quantiles(tables[view].copy(), weights))
 
 
 def test_read_only_tables():
