@@ -1,7 +1,7 @@
 """yuv_to_rgb and rgb_to_yuv against float64 NumPy.
 
 Bound: an integer result equals the rounded float64 value, but for 1 code where that value lies within `tolerance` of a
-rounding boundary (fp32 arithmetic: 1e-3 of a code up to 12 bits, 1/16 of a code at 16). Floats: 2e-6 of white.
+rounding boundary (fp32 arithmetic: 1e-3 of a code up to 12 bits, 1/64 of a code at 16). Floats: 2e-6 of white.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def bayer(height, width):
 
 def check_codes(got, exact, peak, thresholds=0.5):
     """Integers against exact values: equal, or off by one only within the tolerance of a boundary."""
-    tolerance = 1e-3 if peak < 2**12 else 1 / 16
+    tolerance = 1e-3 if peak < 2**12 else 1 / 64
     assert got.shape == exact.shape
     low = np.clip(np.floor(exact + thresholds - tolerance), 0, peak)
     high = np.clip(np.floor(exact + thresholds + tolerance), 0, peak)

@@ -120,11 +120,15 @@ def colour_of(frame: Any, context: Any, layout: Layout) -> Colour:
     )
 
 
+_OF_ONE_FRAME = {"A53_CC", "SEI_UNREGISTERED", "S12M_TIMECODE", "GOP_TIMECODE", "MOTION_VECTORS", "VIDEO_ENC_PARAMS"}
+
+
 def side_data_of(frame: av.VideoFrame) -> dict[str, Any]:
-    """Side data as bytes, keyed by FFmpeg's name for it ("MASTERING_DISPLAY_METADATA" ...)."""
+    """Side data that holds for more than one frame, as bytes, keyed by FFmpeg's name for it
+    ("MASTERING_DISPLAY_METADATA" ...)."""
     try:
         entries: Any = frame.side_data
-        return {entry.type.name: bytes(entry) for entry in entries}
+        return {entry.type.name: bytes(entry) for entry in entries if entry.type.name not in _OF_ONE_FRAME}
     except Exception:  # kinds newer than the binding cannot be listed
         return {}
 

@@ -122,6 +122,8 @@ class FileSource(Source):
         self._previous: int | None = None
         self._origin = Fraction(0)
         self._count = 0
+        self._looked: int | None = None
+        self._side_data: dict[str, Any] = {}
         self._container = open_container(path, file, options or {}, format)
         try:
             self._prepare(threads)
@@ -345,7 +347,12 @@ class FileSource(Source):
         duration = frame.duration or max(round(self._step()), 0)
         colour = colour_of(frame, self._stream.codec_context, layout)
         self._corrupt += frame.is_corrupt
-        out = from_av(frame, layout, colour, pts, self._time_base, duration, side_data_of(frame))
+        # Looking at side data ties a frame into a reference cycle, which keeps its memory until Python happens to
+        # collect it. It changes with key frames at most, so few are looked at.
+        if self._looked is None or (frame.key_frame and self.delivered - self._looked >= 48):
+            self._looked = self.delivered
+            self._side_data = side_data_of(frame)
+        out = from_av(frame, layout, colour, pts, self._time_base, duration, self._side_data)
         self.delivered += 1
         self._last = out.time
         return out
