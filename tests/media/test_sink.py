@@ -414,6 +414,17 @@ def test_finished_mp4_is_an_ordinary_one(clips: SimpleNamespace, tmp_path: Path)
     assert "moof" not in boxes
 
 
+@pytest.mark.parametrize("frames", [27, 28, 29, 30, 51, 52, 53, 54, 55])
+def test_the_last_pictures_are_never_cut_off(clips: SimpleNamespace, tmp_path: Path, frames: int) -> None:
+    """Reordered pictures may straddle the last fragments; the edit list must reach the newest one."""
+    source = clips.make(tmp_path / "in.mp4", frames=frames, options={"bf": "3"})
+    before = clips.times(source)
+    for encoder in ("x264", "x265"):
+        for kind in ("mp4", "mov"):
+            copy(source, tmp_path / f"{encoder}.{kind}", encoder=encoder, preset="medium")
+            assert clips.times(tmp_path / f"{encoder}.{kind}") == before
+
+
 def test_abort_keeps_a_playable_file(clips: SimpleNamespace, tmp_path: Path) -> None:
     source = clips.make(tmp_path / "in.mp4", frames=200, audio=1)
 

@@ -14,7 +14,7 @@ from ..errors import SinkError
 from ..frame import Frame, Range, VideoInfo
 from . import carry
 from .base import TICKS
-from .boxes import hide_empty_video_tracks
+from .boxes import mend_index
 from .encoders import Choice, frame_duration_flag, output_colour, settings
 from .hdr import hdr_of
 from .pixels import to_av
@@ -80,6 +80,7 @@ class Muxer:
         self._coarse = 0
         self._muxed = 0
         self._newest = Fraction(0)
+        self._ends: dict[int, Fraction] = {}  # when the pictures of each video stream end, by its index
         try:
             self._file = SafeFile(path)
         except OSError as error:
@@ -195,6 +196,7 @@ class Muxer:
             for other in self._due(carry.when(packet)):
                 self.mux_other(other)
             at = packet.pts * packet.time_base
+            self._end(packet)
             self._container.mux_one(packet)
             self._muxed += 1
             self._newest = max(self._newest, at)
@@ -209,7 +211,14 @@ class Muxer:
         if self.shift:
             carry.shifted(packet, self.shift)
         packet.stream = carried.target
+        if carried.source.type == "video" and not carried.cover:
+            self._end(packet)
         self._container.mux_one(packet)
+
+    def _end(self, packet: Any) -> None:
+        if packet.pts is not None:
+            at = (packet.pts + (packet.duration or 1)) * packet.time_base
+            self._ends[packet.stream_index] = max(at, self._ends.get(packet.stream_index, at))
 
     def finish(self, until: Fraction | None) -> None:
         """Make the file whole: other streams up to a time (None: all that is left), index, and honest counts."""
@@ -239,8 +248,8 @@ class Muxer:
                 self._file.roll_back()
             self._file.close()
             self._container.close()  # with its file closed it writes nothing more
-            if self._format == "mp4" and self._file.error is None and any(c.cover for c in self._carried):
-                hide_empty_video_tracks(self.path)
+            if self._format in ("mp4", "mov") and self._file.error is None:
+                mend_index(self.path, self._ends)
             self._count()
 
     def _count(self) -> None:
