@@ -222,7 +222,7 @@ def test_from_array(shape, dtype, depth, name):
     ids=["float", "signed", "rgba", "planes first", "flat", "batch", "list", "none", "text"],
 )
 def test_from_array_refuses(array):
-    with pytest.raises(FormatError, match="needs a uint8 or uint16 array.*got"):
+    with pytest.raises(FormatError, match=r"needs a uint8 or uint16 array.*got"):
         Frame.from_array(array)
 
 
