@@ -616,3 +616,63 @@ def test_y4m_loses_nothing(clips: SimpleNamespace, tmp_path: Path, fmt: str) -> 
         for index, (a, b) in enumerate(zip(again, before, strict=True)):
             assert a.time == index * Fraction(1001, 24000)
             assert all(np.array_equal(p, q) for p, q in zip(a.planes, b.planes, strict=True))
+
+
+# -- real clips -----------------------------------------------------------------------------------------
+
+
+def test_a_real_hdr10_clip(clips: SimpleNamespace, tmp_path: Path, material: Path) -> None:
+    from reelmend.media.hdr import hdr_of
+
+    source = material / "video/exo_roof_1080p30_pq10_pan.mp4"
+    sink = copy(source, tmp_path / "out.mp4")
+    assert "libx265" in sink.encoder
+    assert "yuv420p10le" in sink.encoder
+    assert clips.times(tmp_path / "out.mp4") == clips.times(source)
+    assert clips.packets(tmp_path / "out.mp4", "audio") == clips.packets(source, "audio")
+    with open_source(source) as before, open_source(tmp_path / "out.mp4") as after:
+        assert after.info.colour == before.info.colour
+        was, now = next(before).side_data, next(after).side_data
+    assert hdr_of(now) == hdr_of(was)
+    assert any("HDR10+" in n for n in sink.notes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["exo_roof_360p30_handheld.mp4", "mdn_friday_480p30_oldfilm.mp4", "rrtn_marketstreet1906_368p24_flicker.mp4"],
+)
+def test_real_clips_keep_their_times(clips: SimpleNamespace, tmp_path: Path, material: Path, name: str) -> None:
+    source = material / "video" / f"{name}.mp4"
+    copy(source, tmp_path / "out.mp4")
+    assert clips.times(tmp_path / "out.mp4") == clips.times(source)
+    with av.open(str(source)) as film:
+        sounds = len(film.streams.audio)
+    for number in range(sounds):
+        assert clips.packets(tmp_path / "out.mp4", "audio", number) == clips.packets(source, "audio", number)
+
+
+def test_telemetry_and_time_code(clips: SimpleNamespace, tmp_path: Path, material: Path) -> None:
+    source = material / "video/gopro_coast_480p30_gyro.mp4"
+    copy(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.streams.video[0].metadata["timecode"] == "19:26:48:04"
+        gyro = [s for s in out.streams.data if s.name == "bin_data"]
+        found = [bytes(p) for p in out.demux(gyro[0]) if p.size]
+    with av.open(str(source)) as film:
+        before = [bytes(p) for p in film.demux(next(s for s in film.streams.data if s.name == "bin_data")) if p.size]
+    assert found == before
+    assert len(found) > 5
+
+
+def test_rotation_and_variable_rate_of_a_phone(clips: SimpleNamespace, tmp_path: Path, material: Path) -> None:
+    source = material / "video/media3_building_1080p30_hlg10_pan.mp4"
+    with open_source(source) as frames, open_sink(tmp_path / "out.mp4", frames.info, source=frames, **FAST) as sink:
+        times = []
+        for frame in frames:
+            sink.write(frame)
+            times.append(frame.time)
+            if len(times) == 20:
+                break
+    assert clips.times(tmp_path / "out.mp4") == times
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert next(out.decode(video=0)).rotation == -90

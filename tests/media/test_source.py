@@ -161,6 +161,28 @@ def test_raw_stream_without_times_counts_on_exactly(clips: SimpleNamespace, tmp_
     assert any("no time stamp" in n for n in source.notes)
 
 
+def test_joined_recordings_go_on_without_a_jump(clips: SimpleNamespace, tmp_path: Path) -> None:
+    one = clips.make(tmp_path / "a.ts", frames=60, audio=1, options={"bf": "2"})
+    two = tmp_path / "b.ts"
+    two.write_bytes(one.read_bytes() * 2)
+    first = clips.times(one)
+    sounds: list[Fraction] = []
+    with open_source(two) as source:
+        source.attach(lambda packet: sounds.append(packet.pts * packet.time_base))
+        frames = list(source)
+    assert len(frames) == 120
+    found = [f.time for f in frames]
+    assert found[:60] == first
+    gap = found[60] - found[59]
+    assert 0 < gap < Fraction(1, 5)
+    assert [t - found[60] for t in found[60:]] == [t - first[0] for t in first]
+    assert [i for i, f in enumerate(frames) if f.discontinuity] == [60]
+    assert sounds == sorted(sounds)
+    half = len(sounds) // 2
+    assert abs((sounds[half] - sounds[0]) - (found[60] - found[0])) < Fraction(1, 10000)
+    assert any("time starts again 1 times" in n for n in source.notes)
+
+
 def test_cover_art_is_not_the_video(clips: SimpleNamespace, tmp_path: Path) -> None:
     path = _with_cover(clips.plain, tmp_path / "cover.mp4")
     with open_source(path) as source:

@@ -80,6 +80,8 @@ def rounding(container: str, info: VideoInfo) -> tuple[str, ...]:
     """What a container will do to exact times, if that can be told before the first frame."""
     if container == "avi":
         return ("avi has one constant rate: uneven times are rounded to it",)
+    if container == "mpegts":
+        return ("mpegts holds no times before zero: all streams may start a few frames later, together",)
     ticks = TICKS.get(container)
     even = ticks is None or ticks % info.time_base.denominator == 0
     if even or (info.rate and (TICKS[container] / info.rate).denominator == 1):

@@ -51,7 +51,8 @@ def hdr_of(side_data: Mapping[str, Any]) -> Hdr | None:
         values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
         if numbers[20]:
             primaries = tuple((values[i], values[i + 1]) for i in (0, 2, 4, 6))
-        if numbers[21]:
+        # FFmpeg clears the second flag for odd values, such as a display of 0.1 cd/m2; they are handed on all the same.
+        if numbers[21] or numbers[20]:
             luminance = (values[8], values[9])
     level = side_data.get("CONTENT_LIGHT_LEVEL")
     if isinstance(level, bytes) and len(level) >= 8:

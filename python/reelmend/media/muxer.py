@@ -80,6 +80,7 @@ class Muxer:
         self._coarse = 0
         self._muxed = 0
         self._newest = Fraction(0)
+        self._decoded: dict[int, int] = {}  # decoding time of the last packet of each copied stream, by source index
         self._ends: dict[int, Fraction] = {}  # when the pictures of each video stream end, by its index
         try:
             self._file = SafeFile(path)
@@ -210,6 +211,14 @@ class Muxer:
             packet.pts = packet.dts = 0
         if self.shift:
             carry.shifted(packet, self.shift)
+        if packet.dts is not None:
+            last = self._decoded.get(packet.stream_index)
+            strict = carried.source.type in ("audio", "video")
+            if last is not None and packet.dts < last + strict:  # a muxer refuses it, and with it the whole file
+                self._note(f"{carried} has packets that go back in time: moved to the time of the one before")
+                packet.pts = None if packet.pts is None else max(packet.pts, last + 1)
+                packet.dts = last + 1
+            self._decoded[packet.stream_index] = packet.dts
         packet.stream = carried.target
         if carried.source.type == "video" and not carried.cover:
             self._end(packet)

@@ -47,7 +47,7 @@ class FileSink(Sink):
         settings(choice, info, crf, preset, None)  # bad options are refused before anything is written
         for note in choice.notes:
             self._note(note)
-        if container == "avi":
+        if container in ("avi", "mpegts"):
             self._note(*rounding(container, info))
         self.carried: list[Carried] = []
         self._routes: dict[int, Carried] = {}

@@ -17,6 +17,7 @@ from av.stream import Disposition
 from ..errors import SourceError
 from ..frame import Frame, VideoInfo
 from .boxes import missing_bytes
+from .clock import Clock
 from .opening import open_container
 from .pixels import Layout, colour_of, from_av, layout_of, side_data_of
 
@@ -122,6 +123,8 @@ class FileSource(Source):
         self._previous: int | None = None
         self._origin = Fraction(0)
         self._count = 0
+        self._clock = Clock()
+        self._again: list[int] = []  # where time started again, on our clock
         self._looked: int | None = None
         self._side_data: dict[str, Any] = {}
         self._container = open_container(path, file, options or {}, format)
@@ -268,6 +271,7 @@ class FileSource(Source):
                 break
             if packet.size == 0 and packet.dts is None and packet.pts is None:
                 continue
+            again = self._clock.set(packet)
             if packet.stream_index != self._stream.index:
                 if packet.is_corrupt and self._local and self._at_end(packet):
                     continue
@@ -279,6 +283,8 @@ class FileSource(Source):
             if held is not None:
                 yield from self._decoded(context, held)
                 held = None
+            if again:
+                self._again.append(packet.pts if packet.pts is not None else packet.dts)
             if packet.is_corrupt:
                 held = packet
                 continue
@@ -302,6 +308,8 @@ class FileSource(Source):
         yield from frames
 
     def _finish(self) -> None:
+        if self._clock.parts > 1:
+            self._note(f"time starts again {self._clock.parts - 1} times in this file: it is counted on without a jump")
         if self._no_pts:
             self._note(f"{self._no_pts} frames had no time stamp: counted on at {self._rate or 25} frames a second")
         if self._nudged:
@@ -353,6 +361,9 @@ class FileSource(Source):
             self._looked = self.delivered
             self._side_data = side_data_of(frame)
         out = from_av(frame, layout, colour, pts, self._time_base, duration, self._side_data)
+        if self._again and pts >= self._again[0]:
+            self._again.pop(0)
+            out.discontinuity = True
         self.delivered += 1
         self._last = out.time
         return out

@@ -10,21 +10,21 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import SinkError
-from ..frame import Frame, PixelFormat, Range, VideoInfo
+from ..frame import ChromaLocation, Frame, PixelFormat, Range, VideoInfo
 from .base import Sink
 from .pixels import planar_name
 from .source import Source
 
 __all__ = ["Y4mSink"]
 
-_TAGS = {"420": "420mpeg2", "422": "422", "444": "444", "440": "440"}
 
-
-def _space(fmt: PixelFormat) -> str:
+def _space(fmt: PixelFormat, sited: ChromaLocation) -> str:
     if fmt.kind == "gray":
         return "Cmono" + ("" if fmt.depth == 8 else str(fmt.depth))
     sub = fmt.name.removeprefix("yuva").removeprefix("yuv")[:3]
-    return f"C{_TAGS[sub]}" if fmt.depth == 8 else f"C{sub}p{fmt.depth} XYSCSS={sub}P{fmt.depth}"
+    if fmt.depth == 8 and sub == "420":
+        return {ChromaLocation.CENTER: "C420jpeg", ChromaLocation.TOPLEFT: "C420paldv"}.get(sited, "C420mpeg2")
+    return f"C{sub}" if fmt.depth == 8 else f"C{sub}p{fmt.depth} XYSCSS={sub}P{fmt.depth}"
 
 
 class Y4mSink(Sink):
@@ -39,7 +39,7 @@ class Y4mSink(Sink):
             raise SinkError(
                 f"{self.path}: y4m holds YUV and grey only, this video is {fmt.name}; write an .mkv instead"
             )
-        self._space = _space(fmt)
+        self._space = _space(fmt, info.colour.chroma_location)
         self._planes = 1 if fmt.kind == "gray" else 3
         if fmt.alpha:
             self._note("y4m holds no transparency: it is dropped")
