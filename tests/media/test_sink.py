@@ -642,7 +642,7 @@ def test_a_real_hdr10_clip(clips: SimpleNamespace, tmp_path: Path, material: Pat
     ["exo_roof_360p30_handheld.mp4", "mdn_friday_480p30_oldfilm.mp4", "rrtn_marketstreet1906_368p24_flicker.mp4"],
 )
 def test_real_clips_keep_their_times(clips: SimpleNamespace, tmp_path: Path, material: Path, name: str) -> None:
-    source = material / "video" / f"{name}.mp4"
+    source = material / "video" / name
     copy(source, tmp_path / "out.mp4")
     assert clips.times(tmp_path / "out.mp4") == clips.times(source)
     with av.open(str(source)) as film:
