@@ -207,6 +207,29 @@ def test_errors_come_before_anything_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_an_interrupt_while_a_stage_works_loses_no_frame(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 60)
+    stage = Delay(nap=0.01)
+    runtimes: list[_Runtime] = []
+
+    class Interrupting(_Runtime):
+        def push(self, frame: Frame) -> list[Frame]:
+            if self.count == 30:
+                os.kill(os.getpid(), signal.SIGINT)  # arrives here, in the middle of the work
+                time.sleep(0.05)
+            return super().push(frame)
+
+    class Stopped(Delay):
+        def open(self, info: VideoInfo, device: str) -> StageRuntime:
+            runtimes.append(Interrupting(stage))
+            return runtimes[-1]
+
+    with pytest.raises(RestoreInterrupted, match="interrupted: 31 frames kept in"):
+        restore(source, tmp_path / "out.mp4", stages=[Stopped(nap=0.01)], preset="ultrafast")
+    assert times(tmp_path / "out.mp4") == times(source)[:31]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 RUN = """
 import sys
 sys.path.insert(0, sys.argv[3])

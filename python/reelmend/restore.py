@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from .convert import to_host
 from .errors import OptionError, ReelmendError
-from .frame import VideoInfo
+from .frame import Frame, VideoInfo
 from .media import Prefetch, Source, open_source
 from .media.sinks import Sink, SinkPlan, open_sink, plan_sink
 from .stage import Stage
@@ -150,15 +151,17 @@ class _Interrupts:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if not usual or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        signal.signal(signal.SIGINT, self._handle)
+        mine = []
+        if threading.current_thread() is threading.main_thread():
+            # The command line has SIGTERM mean the same; handlers of other programs are left alone.
+            mine = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
+        for number in mine:
+            signal.signal(number, self._handle)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in mine:
+                signal.signal(number, signal.default_int_handler)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -168,6 +171,7 @@ class _Interrupts:
         finally:
             self._busy = False
         if self._pending:
+            self._pending = False
             raise KeyboardInterrupt
 
 
@@ -256,6 +260,7 @@ class _Run:
         self._limit = limit
         self._progress = progress
         self._interrupts = interrupts
+        self._left: deque[Frame] = deque()  # flushed, not yet handed on
         self._reader = Prefetch(source)
 
     def all(self) -> None:

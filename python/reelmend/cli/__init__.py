@@ -54,10 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _terminate(number: int, frame: object) -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. argv: without the program's name; sys.argv's unless given."""
     parser = _parser()
@@ -69,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
     try:
-        before = signal.signal(signal.SIGTERM, _terminate)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     except ValueError:  # not the main thread
         before = None
     try:

@@ -47,7 +47,7 @@ class Sink(ABC):
     def abort(self) -> None:
         """Stop now; frames not yet encoded are given up, the file so far is finished and stays playable."""
 
-    def stop(self, within: float | None = 1.5) -> None:
+    def stop(self, within: float | None = 1.0) -> None:
         """Finish early: what was taken is encoded, but given up after `within` seconds; other streams end with
         the video. Raises nothing."""
         self.abort()

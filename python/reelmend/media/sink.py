@@ -129,7 +129,7 @@ class FileSink(Sink):
     def abort(self) -> None:
         self.stop(0)
 
-    def stop(self, within: float | None = 1.5) -> None:
+    def stop(self, within: float | None = 1.0) -> None:
         with self._changed:
             self._early = self._early or not self._ending
         self._end(within)
