@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from reelmend import _native
 
 Array = Any
 
@@ -100,3 +102,18 @@ def to_device(device: Cpu | Cuda) -> Callable[[Array], Array]:
 @pytest.fixture
 def to_numpy(device: Cpu | Cuda) -> Callable[[Array], np.ndarray]:
     return device.get
+
+
+@pytest.fixture
+def for_threads() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
+    """Runs a function with 1, 2, 3 and 7 threads and gives the four results."""
+
+    def run(work: Callable[[], Any]) -> list[Any]:
+        results = []
+        for count in (1, 2, 3, 7):
+            _native.set_threads(count)
+            results.append(work())
+        return results
+
+    yield run
+    _native.set_threads(0)

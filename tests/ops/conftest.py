@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-
-from reelmend import _native
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (17, 33), (64, 513), (65, 1027)]  # (height, width); CPU chunks are 512 wide
 SUBSAMPLINGS = {"420": (1, 1), "422": (1, 0), "440": (0, 1), "444": (0, 0)}
@@ -139,21 +137,6 @@ def make_case() -> Callable[..., Case]:
         return Case(**{**plain, "matrix": "bt709", **changes})
 
     return make
-
-
-@pytest.fixture
-def for_threads() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
-    """Runs a function with 1, 2, 3 and 7 threads and gives the four results."""
-
-    def run(work: Callable[[], Any]) -> list[Any]:
-        results = []
-        for count in (1, 2, 3, 7):
-            _native.set_threads(count)
-            results.append(work())
-        return results
-
-    yield run
-    _native.set_threads(0)
 
 
 class DlpackOnly:
