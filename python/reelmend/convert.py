@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .errors import DeviceError, MissingExtraError, OptionError
+from .errors import DeviceError, FormatError, MissingExtraError, OptionError
 from .frame import Array, Frame
 
 __all__ = ["check_device", "to_device", "to_host", "to_rgb"]
@@ -50,6 +50,19 @@ def _cupy() -> Any:
         raise MissingExtraError("cupy-cuda13x", "cupy", "holding frames on a GPU") from None
 
 
+def _packed(planes: tuple[Array, ...]) -> Array | None:
+    """The array (height, width, 3) that three planes are the channels of, if they are."""
+    first = planes[0]
+    if not isinstance(first, np.ndarray):
+        return None
+    for c, plane in enumerate(planes):
+        start = first.__array_interface__["data"][0] + c * first.itemsize
+        if plane.strides != first.strides or plane.__array_interface__["data"][0] != start:
+            return None
+    shape, strides = (*first.shape, 3), (*first.strides, first.itemsize)
+    return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=first.flags.writeable)
+
+
 def to_device(frame: Frame, device: str) -> Frame:
     """The frame with its planes on the device; itself where they are there already. See check_device for errors."""
     index = check_device(device)
@@ -72,20 +85,23 @@ def to_host(frame: Frame) -> Frame:
 def to_rgb(frame: Frame, dtype: Any = None) -> Array:
     """The frame as one RGB array (height, width, 3), full range, on the device where its planes are.
 
-    dtype  uint8, uint16 (the frame's depth) or float32 (0..1); default: as the planes. An RGB or gray frame of that
-           dtype comes without conversion (gray as three equal channels).
+    dtype  uint8, uint16 (the frame's depth, 16 bits for a frame of 8) or float32 (0..1); default: as the planes. The
+           planes of one packed RGB array of that dtype come back as that array, without a copy.
     """
     kind = np.dtype(dtype) if dtype is not None else frame.format.dtype
+    if kind not in (np.uint8, np.uint16, np.float32):
+        raise FormatError(f"an RGB picture is uint8, uint16 or float32; {kind} was asked for")
+    same = kind == frame.format.dtype
     if frame.format.kind == "yuv":
-        return ops.yuv_to_rgb(frame.planes[:3], **frame.coding, dtype=kind)
-    if frame.format.packed and kind == frame.format.dtype and isinstance(frame.planes[0].base, np.ndarray):
-        base = frame.planes[0].base
-        if base.ndim == 3 and base.shape[2] == 3:
-            return base
-    xp = np if isinstance(frame.planes[0], np.ndarray) else __import__("cupy")
+        depth = frame.format.depth if same else 8 * kind.itemsize
+        return ops.yuv_to_rgb(frame.planes[:3], **frame.coding, dtype=kind, out_depth=min(depth, 16))
     planes = frame.planes[:3] if frame.format.kind == "rgb" else (frame.planes[0],) * 3
+    packed = _packed(planes) if same else None
+    if packed is not None:
+        return packed
+    xp = np if isinstance(frame.planes[0], np.ndarray) else _cupy()
     picture = xp.stack(planes, axis=-1)
-    if kind == frame.format.dtype:
+    if same:
         return picture
     if kind == np.float32:
         return picture.astype(np.float32) / frame.format.max_code

@@ -191,14 +191,17 @@ class PixelFormat:
                 f"pixel format {name!r} has no planar layout here; expected gray, gbrp, rgb24 or yuv420p / 422p / "
                 "440p / 444p with 8 to 16 bits"
             )
+        depth = int(m["yd"] or m["rd"] or m["gd"] or 8)
+        if not 8 <= depth <= 16:
+            raise FormatError(f"pixel format {name!r} has {depth} bits a sample; expected 8 to 16")
         if m["yuv"]:
-            return cls("yuv", int(m["yd"] or 8), _SUBSAMPLING[m["sub"]], alpha=m["yuv"] == "yuva")
+            return cls("yuv", depth, _SUBSAMPLING[m["sub"]], alpha=m["yuv"] == "yuva")
         if m["rgb"]:
-            return cls("rgb", int(m["rd"] or 8), (0, 0), alpha=m["rgb"] == "gbrap")
+            return cls("rgb", depth, (0, 0), alpha=m["rgb"] == "gbrap")
         if m["packed"]:
             depth = 16 if m["packed"] in ("rgb48", "rgba64") else 8
             return cls("rgb", depth, (0, 0), packed=True, alpha=m["packed"].startswith("rgba"))
-        return cls("gray", int(m["gd"] or 8), (0, 0))
+        return cls("gray", depth, (0, 0))
 
     @property
     def name(self) -> str:

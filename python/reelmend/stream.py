@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from .convert import check_device, to_device
-from .errors import FormatError, PlanError, ReelmendError, StageError
+from .errors import FormatError, PlanError, StageError
 from .frame import Array, Frame, VideoInfo
 from .stage import Declaration, Fallback, Stage, StageRuntime
 
@@ -29,8 +30,17 @@ class Plan:
 
     @property
     def latency(self) -> int:
-        """Input frames pushed before the first output frame, over all stages."""
-        return sum(d.latency for _, d in self.stages)
+        """Input frames pushed before the first output frame, over all stages, rounded up.
+
+        A stage's latency counts frames of its own input; behind a change of rate those are not the stream's.
+        """
+        total = Fraction(0)
+        info = self.input
+        for _, d in self.stages:
+            faster = info.rate / self.input.rate if info.rate and self.input.rate else Fraction(1)
+            total += d.latency / faster
+            info = d.output
+        return math.ceil(total)
 
     @property
     def latency_seconds(self) -> Fraction | None:
@@ -173,8 +183,6 @@ class Stream:
             start = time.perf_counter()
             try:
                 held = link.runtime.flush()
-            except ReelmendError:
-                raise
             except Exception as error:
                 raise StageError(link.stage.name, link.stats.frames_in, None, error) from error
             link.stats.seconds += time.perf_counter() - start

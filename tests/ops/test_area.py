@@ -92,6 +92,7 @@ def test_foreign_arrays(foreign):
     out = np.zeros((5, 7), np.float32)
     ops.area_mean(foreign(plane), out=out)
     assert np.array_equal(out, ops.area_mean(plane, (5, 7)))
+    assert np.array_equal(out, ops.area_mean(foreign(plane), (5, 7)))
 
 
 def test_same_bits_with_any_number_of_threads(for_threads):

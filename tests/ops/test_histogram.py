@@ -173,6 +173,7 @@ def test_foreign_arrays(foreign, make_case):
     out = np.zeros((4, 256), np.int32)
     ops.histogram([foreign(p) for p in planes], **case.coding, region=(0, 0, 33, 17), out=out)
     assert np.array_equal(out, ops.histogram(planes, **case.coding))
+    assert np.array_equal(out, ops.histogram([foreign(p) for p in planes], **case.coding))
 
 
 def test_same_counts_with_any_number_of_threads(for_threads, make_case):
@@ -218,7 +219,7 @@ BAD = {
     "mismatched chroma": ([Y, C[:1], C[:1]], {}, "half as large"),
     "float planes": ([Y.astype(np.float32), C, C], {}, "expected uint8 or uint16; got float32"),
     "float rgb": (RGB.astype(np.float32), {"color": "rgb"}, "expected uint8 or uint16; got float32"),
-    "gray of three dimensions": (RGB, {"color": "gray"}, r"shape \(height, width\); got \(4, 6, 3\)"),
+    "gray of three dimensions": (RGB, {"color": "gray"}, r"shape \(height, width\); got .*\(4, 6, 3\)"),
     "empty": (Y[:0], {"color": "gray"}, "expected"),
     "out of another shape": ([Y, C, C], {"out": np.zeros((3, 256), np.int32)}, r"expected shape \(4, 256\); got \(3"),
     "out of floats": ([Y, C, C], {"out": np.zeros((4, 256), np.float32)}, "expected int32; got float32"),
@@ -251,16 +252,12 @@ UNCLEAN = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="checked late or not at all: another error than ArrayError, or none")
 @pytest.mark.parametrize(("planes", "options", "message"), UNCLEAN.values(), ids=UNCLEAN)
 def test_histogram_refuses_clearly(planes, options, message):
     with pytest.raises(ArrayError, match=message):
         ops.histogram(planes, **options)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a depth of 0 makes the bin scale infinite, and the bins are written past their end"
-)
 def test_a_depth_of_zero_does_not_crash():
     code = """
 import numpy

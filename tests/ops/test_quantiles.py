@@ -113,6 +113,7 @@ def test_foreign_arrays(foreign):
     out = np.zeros((4, 64), np.float32)
     ops.quantiles(foreign(histograms), out=out)
     assert np.array_equal(out, ops.quantiles(histograms, 64))
+    assert np.array_equal(out, ops.quantiles(foreign(histograms), 64))
 
 
 def test_same_bits_with_any_number_of_threads(for_threads):

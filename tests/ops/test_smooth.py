@@ -74,7 +74,6 @@ def test_out(device):
     assert np.array_equal(device.get(out), device.get(ops.smooth_quantiles(tables, weights)))
 
 
-@pytest.mark.xfail(strict=True, reason="reshape copies a cropped out, so the result goes to the copy and is lost")
 def test_a_cropped_out_is_written_or_refused():
     tables, weights = random_tables(5, 3, 64), random_weights(5)
     base = np.zeros((3, 100), np.float32)
@@ -94,6 +93,12 @@ def test_strided_tables_are_read_or_refused(device, every):
     except ArrayError:
         return
     assert np.array_equal(device.get(got), ops.smooth_quantiles(tables[view].copy(), weights))
+
+
+def test_foreign_arrays(foreign):
+    tables, weights = random_tables(5, 3, 64), random_weights(5)
+    expected = ops.smooth_quantiles(tables, weights)
+    assert np.array_equal(ops.smooth_quantiles(foreign(tables), foreign(weights)), expected)
 
 
 def test_read_only_tables():
@@ -129,7 +134,7 @@ BAD = {
     "integers": (T.astype(np.int32), W, {}, "expected float32; got int32"),
     "too few weights": (T, W[:3], {}, r"weights: expected shape \(4\); got \(3\)"),
     "weights of two dimensions": (T, W[:, None], {}, "weights: expected shape"),
-    "out of another size": (T, W, {"out": np.zeros((3, 7), np.float32)}, r"expected shape \(24\); got \(21\)"),
+    "out of another size": (T, W, {"out": np.zeros((3, 7), np.float32)}, r"expected shape \(3, 8\); got \(3, 7\)"),
     "out of doubles": (T, W, {"out": np.zeros((3, 8))}, "expected float32; got another dtype"),
     "read-only out": (T, W, {"out": FROZEN}, "read-only"),
 }

@@ -295,7 +295,6 @@ def test_map_tones_refuses(planes, change, options, message):
         ops.map_tones(planes, change, **options)
 
 
-@pytest.mark.xfail(strict=True, reason="chroma rows are overwritten while their neighbours still read them")
 def test_in_place_is_right_or_refused(make_case):
     case = make_case(height=64, width=64)
     expected = ops.map_tones(case.planes(), curves(), **case.coding)
@@ -307,7 +306,6 @@ def test_in_place_is_right_or_refused(make_case):
     assert all(np.array_equal(a, b) for a, b in zip(planes, expected, strict=True))
 
 
-@pytest.mark.xfail(strict=True, reason="depth is not checked against the samples' dtype: codes wrap around")
 def test_a_depth_that_the_samples_cannot_hold_is_refused_or_clamped():
     bright = [Y + 250, C + 128, C + 128]
     try:

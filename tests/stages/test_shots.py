@@ -13,7 +13,7 @@ from reelmend.analyze.degrade import KINDS, make
 from reelmend.analyze.scenes import Film
 from reelmend.frame import Frame, PixelFormat
 from reelmend.stages.deflicker.shots import Shots
-from reelmend.stages.deflicker.signature import BINS, POINTS, find_letterbox, sign
+from reelmend.stages.deflicker.signature import BINS, POINTS, TILES, find_letterbox, structure_of, tones_of
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def film():
 
 
 def ranks(picture):
-    return sign(Frame.from_array(picture), None).ranks
+    return structure_of(Frame.from_array(picture)).ranks
 
 
 def numbers(pictures):
@@ -101,7 +101,7 @@ def test_another_size_is_another_shot(film):
 def test_ranks_do_not_change_under_a_tone_curve(film, curve):
     x = film[3].astype(np.float64) / 255
     deep = [np.round(65535 * v).astype(np.uint16) for v in (x, curve(x))]
-    a, b = (sign(Frame.from_array(p), None).ranks for p in deep)
+    a, b = (ranks(p) for p in deep)
     assert float(a @ b) > 0.995
 
 
@@ -115,40 +115,59 @@ def test_ranks_of_a_flat_picture_are_zero():
     assert not ranks(np.full((40, 60, 3), 99, np.uint8)).any()
 
 
-def test_a_signature_is_the_same_in_every_format(film):
+def everything(frame):
+    return 0, 0, frame.width, frame.height
+
+
+def test_signatures_are_the_same_in_every_format(film):
     share = film[0].astype(np.float32) / 255
-    rgb = sign(Frame.from_array(film[0]), None)
-    assert rgb.histogram.shape == (3, BINS)
-    assert rgb.quantiles.shape == (3, POINTS)
+    rgb = Frame.from_array(film[0])
+    tones, structure = tones_of(rgb, everything(rgb)), structure_of(rgb)
+    assert tones.histogram.shape == (3, BINS)
+    assert tones.quantiles.shape == (3, POINTS)
     for name in ("yuv420p", "yuv444p10", "yuv422p16"):
         fmt = PixelFormat.parse(name)
         planes = ops.rgb_to_yuv(share, subsampling=fmt.subsampling, kr=0.299, kb=0.114, depth=fmt.depth)
-        yuv = sign(Frame(planes, fmt, 0, Fraction(1, 25)), None)
-        assert float(yuv.ranks @ rgb.ranks) > 0.999
+        yuv = Frame(planes, fmt, 0, Fraction(1, 25))
+        assert float(structure_of(yuv).ranks @ structure.ranks) > 0.999
         # tiles of decimated chroma do not begin where those of luma do
-        assert np.abs(yuv.tiles - rgb.tiles).mean() < 0.004
-        assert np.abs(yuv.quantiles - rgb.quantiles).mean() < 0.01
+        assert np.abs(structure_of(yuv).tiles - structure.tiles).mean() < 0.004
+        assert np.abs(tones_of(yuv, everything(yuv)).quantiles - tones.quantiles).mean() < 0.01
 
 
 def test_tiles_are_means(film):
     picture = film[0]
-    got = sign(Frame.from_array(picture), None).tiles
-    assert got.shape == (3, 18, 32)
+    got = structure_of(Frame.from_array(picture)).tiles
+    assert got.shape == (3, *TILES)
     assert np.abs(got.mean(axis=(1, 2)) * 255 - picture.mean(axis=(0, 1))).max() < 0.5
 
 
 def test_large_pictures_are_sampled():
-    picture = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
-    assert sign(Frame.from_array(picture), None).histogram[0].sum() == 540 * 960
+    frame = Frame.from_array(np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8))
+    assert tones_of(frame, everything(frame)).histogram[0].sum() == 540 * 960
 
 
 def test_only_the_region_counts(film):
     picture = film[0].copy()
     picture[:20], picture[80:] = 0, 0
-    inside = sign(Frame.from_array(picture), (0, 20, 160, 80))
-    alone = sign(Frame.from_array(picture[20:80].copy()), None)
+    inside = tones_of(Frame.from_array(picture), (0, 20, 160, 80))
+    alone = tones_of(Frame.from_array(picture[20:80].copy()), (0, 0, 160, 60))
     assert np.array_equal(inside.histogram, alone.histogram)
-    assert np.array_equal(inside.tiles, alone.tiles)
+    assert np.array_equal(inside.quantiles, alone.quantiles)
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 160, 96), (0, 12, 160, 84), (20, 0, 142, 96), (64, 40, 96, 56), (0, 0, 16, 16)]
+)
+def test_tiles_of_a_region_lie_inside_it(film, region):
+    structure = structure_of(Frame.from_array(film[0]))
+    rows, columns = structure.inside(region, 160, 96)
+    x0, y0, x1, y1 = region
+    assert rows.start * 96 / 18 >= y0
+    assert rows.stop * 96 / 18 <= y1
+    assert columns.start * 160 / 32 >= x0
+    assert columns.stop * 160 / 32 <= x1
+    assert structure.tiles[:, rows, columns].size
 
 
 # --- bars --------------------------------------------------------------------------------------------------------

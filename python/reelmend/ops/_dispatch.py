@@ -67,11 +67,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any] | type, like: Array) -> A
 
 def beside(table: Array, like: Array) -> Array:
     """A small C-contiguous float32 table where `like` lives; copied there if it is on the CPU."""
-    if not is_cuda(like):
-        return np.ascontiguousarray(table, np.float32)
-    if is_cuda(table):
+    if is_cuda(like) and is_cuda(table):
         return table
-    host = np.ascontiguousarray(table, np.float32)
+    host = np.ascontiguousarray(as_input(table), np.float32)
+    if not is_cuda(like):
+        return host
     library = type(like).__module__.partition(".")[0]
     if library == "torch":
         return sys.modules["torch"].from_numpy(host).to(like.device)
@@ -104,6 +104,30 @@ def stream_of(x: Array, stream: Any) -> Any:
     raise ArrayError(f"stream: expected a CUDA stream handle or object; got {type(stream).__name__}")
 
 
+def as_input(x: Any) -> Array:
+    """An input as an array with shape and dtype, without a copy: plain buffers and DLPack objects become NumPy's."""
+    if isinstance(x, np.ndarray) or is_cuda(x):
+        return x
+    try:
+        if hasattr(x, "__dlpack__") and not hasattr(x, "__array_interface__"):
+            return np.from_dlpack(x)
+        array = np.asarray(memoryview(x))
+    except (TypeError, ValueError, BufferError) as error:
+        raise ArrayError(
+            f"expected an array (buffer protocol, DLPack or __cuda_array_interface__); got {type(x).__name__}: {error}"
+        ) from None
+    return array
+
+
+def check_depth(depth: Any, kind: np.dtype[Any], what: str = "depth") -> int:
+    """The depth, if it is a whole number of bits from 8 to 16 that samples of this kind hold."""
+    if not isinstance(depth, int | np.integer) or not 8 <= depth <= 16:
+        raise ArrayError(f"{what}: expected 8 to 16 bits; got {depth!r}")
+    if kind == np.uint8 and depth != 8:
+        raise ArrayError(f"{what}: {depth} bits do not fit {kind} samples; expected 8")
+    return int(depth)
+
+
 def dtype_of(x: Array) -> np.dtype[Any]:
     """NumPy's dtype of any array."""
     if isinstance(x, np.ndarray):
@@ -128,8 +152,14 @@ def coding(kr: float, kb: float, depth: int, full_range: bool, siting: str) -> C
 def planes_of(x: Any) -> list[Array]:
     """Three planes, from three planes or from one array (height, width, 3) whose channels become views."""
     if isinstance(x, tuple | list):
-        return list(x)
-    if getattr(x, "ndim", 0) == 3 and x.shape[2] == 3:
+        planes = [as_input(p) for p in x]
+        if len(planes) != 3:
+            raise ArrayError(f"expected 3 planes; got {len(planes)}")
+        if any(len(p.shape) != 2 for p in planes):
+            raise ArrayError(f"expected planes of shape (height, width); got {[tuple(p.shape) for p in planes]}")
+        return planes
+    x = as_input(x)
+    if x.ndim == 3 and x.shape[2] == 3:
         return [x[:, :, 0], x[:, :, 1], x[:, :, 2]]
     raise ArrayError(
         f"expected three planes or one array (height, width, 3); got shape {tuple(getattr(x, 'shape', ()))}"
@@ -153,3 +183,11 @@ def to_host(x: Array) -> Any:
     if type(x).__module__.startswith("torch"):
         return x.cpu().numpy()
     return x.get()
+
+
+def overlaps(a: Array, b: Array) -> bool:
+    """Whether two arrays may share memory (on a GPU: begin at the same place)."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return bool(np.may_share_memory(a, b))
+    ends = [getattr(x, "__cuda_array_interface__", None) for x in (a, b)]
+    return ends[0] is not None and ends[1] is not None and ends[0]["data"][0] == ends[1]["data"][0]

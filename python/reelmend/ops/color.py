@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArrayError
-from ._dispatch import Array, coding, dtype_of, empty, module_for, planes_of, stream_of
+from ._dispatch import Array, check_depth, coding, dtype_of, empty, module_for, planes_of, stream_of
 
 __all__ = ["rgb_to_yuv", "yuv_to_rgb"]
 
@@ -41,14 +41,17 @@ def yuv_to_rgb(
 
     The result is within 1 code of the exact one (rounding of fp32). Errors: ArrayError.
     """
-    inputs = list(planes)
+    inputs = planes_of(planes)
     like = inputs[0]
+    check_depth(depth, dtype_of(like))
     if out is None:
         kind = np.dtype(dtype) if dtype is not None else dtype_of(like)
         out = empty((*like.shape, 3), kind, like)
     targets = planes_of(out)
     kind = dtype_of(targets[0])
-    bits = out_depth or (8 if kind == np.uint8 else depth)
+    bits = 8 if kind == np.uint8 else depth
+    if out_depth is not None:
+        bits = check_depth(out_depth, kind, "out_depth")
     native = module_for(like)
     native.yuv_to_rgb(
         inputs, coding(kr, kb, depth, full_range, siting), targets, _peak(kind, bits), stream_of(like, stream)
@@ -88,7 +91,10 @@ def rgb_to_yuv(
         chroma = (-(-height >> sy), -(-width >> sx))
         sample = np.dtype(np.uint8 if depth == 8 else np.uint16)
         out = [empty(shape, sample, like) for shape in ((height, width), chroma, chroma)]
-    bits = rgb_depth or (8 if kind == np.uint8 else depth)
+    check_depth(depth, dtype_of(out[0]))
+    bits = 8 if kind == np.uint8 else depth
+    if rgb_depth is not None:
+        bits = check_depth(rgb_depth, kind, "rgb_depth")
     native = module_for(like)
     native.rgb_to_yuv(
         inputs, _peak(kind, bits), coding(kr, kb, depth, full_range, siting), dither, list(out), stream_of(like, stream)

@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArrayError
-from ._dispatch import Array, beside, coding, empty, is_cuda, module_for, planes_of, stream_of
+from ._dispatch import (
+    Array,
+    as_input,
+    beside,
+    check_depth,
+    coding,
+    dtype_of,
+    empty,
+    is_cuda,
+    module_for,
+    planes_of,
+    stream_of,
+)
 
 __all__ = ["area_mean", "histogram", "quantiles", "smooth_quantiles"]
 
@@ -36,8 +48,15 @@ def histogram(
     skip    only every skip-th row and column of the region is counted
     Others as in yuv_to_rgb. Errors: ArrayError.
     """
-    inputs = [planes, planes, planes] if color == "gray" else planes_of(planes)
+    if color not in ("yuv", "rgb", "gray"):
+        raise ArrayError(f"color: expected 'yuv', 'rgb' or 'gray'; got {color!r}")
+    inputs = planes_of([planes] * 3 if color == "gray" else planes)
     like = inputs[0]
+    check_depth(depth, dtype_of(like))
+    if not isinstance(bins, int) or not 2 <= bins <= 1024:
+        raise ArrayError(f"bins: expected 2 to 1024; got {bins!r}")
+    if region is not None and (len(region) != 4 or not all(isinstance(v, int) for v in region)):
+        raise ArrayError(f"region: expected four whole numbers (x0, y0, x1, y1); got {region!r}")
     if out is None:
         out = empty((4, bins), np.int32, like)
     if is_cuda(like):
@@ -48,10 +67,8 @@ def histogram(
     native = module_for(like)
     if color == "yuv":
         native.histogram_yuv(inputs, coding(kr, kb, depth, full_range, siting), at, skip, out, stream_of(like, stream))
-    elif color in ("rgb", "gray"):
-        native.histogram_rgb(inputs, float((1 << depth) - 1), at, skip, out, stream_of(like, stream))
     else:
-        raise ArrayError(f"color: expected 'yuv', 'rgb' or 'gray'; got {color!r}")
+        native.histogram_rgb(inputs, float((1 << depth) - 1), at, skip, out, stream_of(like, stream))
     return out
 
 
@@ -65,6 +82,7 @@ def quantiles(histograms: Array, points: int = 256, *, out: Array | None = None,
     histograms  int32 (rows, bins). Entry k of a row is the level below which (k + 1/2) / points of the samples lie,
     running linearly between the mid-ranks of occupied levels (Delon 2006). An empty histogram gives zeros.
     """
+    histograms = as_input(histograms)
     if out is None:
         out = empty((int(histograms.shape[0]), points), np.float32, histograms)
     module_for(histograms).quantiles(histograms, out, stream_of(histograms, stream))
@@ -77,11 +95,17 @@ def smooth_quantiles(tables: Array, weights: Array, *, out: Array | None = None,
     Averaging quantile functions gives the barycentre of the distributions in the 1-D Wasserstein-2 sense, which has no
     ghost modes; averaging histograms does. Weights are used as given: let them sum to 1.
     """
+    tables = as_input(tables)
     if out is None:
         out = empty(tuple(tables.shape[1:]), np.float32, tables)
+    elif tuple(out.shape) != tuple(tables.shape[1:]):
+        raise ArrayError(f"out: expected shape {tuple(tables.shape[1:])}; got {tuple(out.shape)}")
     count = int(tables.shape[0])
     flat = tables.reshape(count, -1)
-    module_for(tables).smooth(flat, beside(weights, tables), out.reshape(-1), stream_of(tables, stream))
+    line = out.reshape(-1)
+    module_for(tables).smooth(flat, beside(weights, tables), line, stream_of(tables, stream))
+    if isinstance(out, np.ndarray) and not np.shares_memory(line, out):
+        out[...] = line.reshape(out.shape)  # a cropped out cannot be seen as one line
     return out
 
 
@@ -92,6 +116,7 @@ def area_mean(
 
     Tile i of n covers samples i * size // n up to (i + 1) * size // n; a tile holds at least one sample.
     """
+    plane = as_input(plane)
     if out is None:
         if shape is None:
             raise ArrayError("area_mean needs shape=(rows, columns) or out=")

@@ -11,39 +11,50 @@ from numpy.typing import NDArray
 from ... import ops
 from ...frame import Frame
 
-__all__ = ["BINS", "POINTS", "Region", "Signature", "find_letterbox", "sign"]
+__all__ = ["BINS", "POINTS", "TILES", "Region", "Structure", "Tones", "find_letterbox", "structure_of", "tones_of"]
 
 BINS = 1024  # of histograms: four or more a code at 8 bits
 POINTS = 256  # of quantile functions
-_TILES = (18, 32)  # rows, columns of the tiny picture
+TILES = (18, 32)  # rows, columns of the tiny picture
 _ENOUGH = 700_000  # pixels; larger pictures are sampled every second row and column or less
 
 Region = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 @dataclass(slots=True)
-class Signature:
-    """Tones and structure of one frame.
+class Structure:
+    """How one frame is built.
 
-    histogram  int32 (3, BINS) of R, G, B;   quantiles  float32 (3, POINTS), 0..1
-    tiles      float32 (3, rows, columns): means of R, G, B, 0..1
-    ranks      float32 (rows * columns,): zero-mean unit-norm ranks of the tiles' luma. Ranks do not change under any
-               tone curve, so the product of two is how alike two pictures are built whatever their exposure
+    tiles  float32 (3, rows, columns): means of R, G, B, 0..1
+    ranks  float32 (rows * columns,): zero-mean unit-norm ranks of the tiles' luma. Ranks do not change under any tone
+           curve, so the product of two is how alike two pictures are built whatever their exposure
     """
 
-    histogram: NDArray[np.int32]
-    quantiles: NDArray[np.float32]
     tiles: NDArray[np.float32]
     ranks: NDArray[np.float32]
 
+    def inside(self, region: Region, width: int, height: int) -> tuple[slice, slice]:
+        """The rows and columns of tiles that lie wholly inside a region of a frame of this size."""
+        rows, columns = self.tiles.shape[1:]
+        x0, y0, x1, y1 = region
+        top, left = -(-y0 * rows // height), -(-x0 * columns // width)
+        bottom, right = max(y1 * rows // height, top + 1), max(x1 * columns // width, left + 1)
+        return slice(top, bottom), slice(left, right)
 
-def sign(frame: Frame, region: Region | None) -> Signature:
-    """The signature of a frame (any device); one small copy to the host for frames on a GPU."""
-    planes = frame.planes
-    fmt = frame.format
-    width, height = frame.width, frame.height
+
+@dataclass(slots=True)
+class Tones:
+    """Tones of one frame: histogram int32 (3, BINS) of R, G, B and quantiles float32 (3, POINTS), 0..1."""
+
+    histogram: NDArray[np.int32]
+    quantiles: NDArray[np.float32]
+
+
+def tones_of(frame: Frame, region: Region) -> Tones:
+    """The tones inside a region of a frame (any device); one small copy to the host for frames on a GPU."""
+    planes, fmt = frame.planes, frame.format
     skip = 1
-    while width * height > _ENOUGH * skip * skip:
+    while frame.width * frame.height > _ENOUGH * skip * skip:
         skip += 1
     if fmt.kind == "yuv":
         counts = ops.histogram(planes[:3], bins=BINS, region=region, skip=skip, **frame.coding)
@@ -52,27 +63,22 @@ def sign(frame: Frame, region: Region | None) -> Signature:
     else:
         counts = ops.histogram(planes[0], bins=BINS, color="gray", depth=fmt.depth, region=region, skip=skip)
     histogram = ops.to_host(counts)[:3]
-    tiles = _tiles(frame, region)
-    luma = tiles[0] * 0.299 + tiles[1] * 0.587 + tiles[2] * 0.114
-    return Signature(histogram, ops.quantiles(histogram, POINTS), tiles, _ranks(luma))
+    return Tones(histogram, ops.quantiles(histogram, POINTS))
 
 
-def _tiles(frame: Frame, region: Region | None) -> NDArray[np.float32]:
+def structure_of(frame: Frame) -> Structure:
+    """The structure of a frame (any device)."""
     fmt = frame.format
-    sx, sy = fmt.subsampling if fmt.kind == "yuv" else (0, 0)
-    x0, y0, x1, y1 = region or (0, 0, frame.width, frame.height)
-    views = [frame.planes[0][y0:y1, x0:x1]]
-    if fmt.kind != "gray":
-        views += [p[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)] for p in frame.planes[1:3]]
-    rows = min(_TILES[0], *(int(v.shape[0]) for v in views))
-    columns = min(_TILES[1], *(int(v.shape[1]) for v in views))
+    views = frame.planes[: 1 if fmt.kind == "gray" else 3]
+    rows = min(TILES[0], min(int(v.shape[0]) for v in views))
+    columns = min(TILES[1], min(int(v.shape[1]) for v in views))
     means = [ops.to_host(ops.area_mean(v, (rows, columns))) for v in views]
     if fmt.kind == "gray":
         means *= 3
     tiles: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
-    if fmt.kind != "yuv":
-        return tiles
-    return _to_rgb(tiles, frame.coding, fmt.max_code)
+    if fmt.kind == "yuv":
+        tiles = _to_rgb(tiles, frame.coding, fmt.max_code)
+    return Structure(tiles, _ranks(tiles[0] * 0.299 + tiles[1] * 0.587 + tiles[2] * 0.114))
 
 
 def _to_rgb(tiles: NDArray[np.float32], coding: dict[str, Any], max_code: int) -> NDArray[np.float32]:

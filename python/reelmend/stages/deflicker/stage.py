@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar, Literal, get_args
 
@@ -17,7 +17,7 @@ from ...stage import Declaration, Stage, StageRuntime, State
 from .curves import scene_weights, tone_change
 from .gate import MEDIAN, WINDOW, Gate, Groups, deviation, group_changes
 from .shots import Shots
-from .signature import BINS, POINTS, Region, Signature, find_letterbox, sign
+from .signature import BINS, POINTS, TILES, Region, Structure, Tones, find_letterbox, structure_of, tones_of
 
 __all__ = ["Deflicker"]
 
@@ -60,11 +60,16 @@ class Deflicker(Stage):
                 raise OptionError(f"Deflicker: {name} is {getattr(self, name)!r}; expected {expected}")
 
         check("mode", self.mode in get_args(Mode), "'live', 'low' or 'film'")
-        check("lookahead", self.lookahead is None or 0 <= self.lookahead <= 60, "0 to 60 frames")
-        check("past", 1 <= self.past <= 480, "1 to 480 frames")
-        check("sigma", self.sigma is None or 2 <= self.sigma <= 120, "2 to 120 frames")
-        low, high = self.slope
-        check("slope", 0 < low <= 1 <= high <= 8, "(low, high) with 0 < low <= 1 <= high <= 8")
+
+        def within(value: Any, low: float, high: float, kind: type[int] | type[float] = int) -> bool:
+            return isinstance(value, int | kind) and bool(low <= value <= high)
+
+        check("lookahead", self.lookahead is None or within(self.lookahead, 0, 60), "0 to 60 frames")
+        check("past", within(self.past, 1, 480), "1 to 480 frames")
+        check("sigma", self.sigma is None or within(self.sigma, 2, 120, float), "2 to 120 frames")
+        pair = isinstance(self.slope, tuple) and len(self.slope) == 2
+        in_order = pair and within(self.slope[0], 1e-3, 1, float) and within(self.slope[1], 1, 8, float)
+        check("slope", in_order, "(low, high) with 0 < low <= 1 <= high <= 8")
         check("gate", self.gate in ("auto", "always"), "'auto' or 'always'")
 
     @property
@@ -85,7 +90,7 @@ class Deflicker(Stage):
             info.colour.luma_weights(info.height)
         past, future = self.window
         acts = "where flicker is found" if self.gate == "auto" else "on every frame"
-        table = 4 * 3 * (BINS + POINTS + 18 * 32)
+        table = 4 * 3 * (BINS + POINTS + TILES[0] * TILES[1])
         return Declaration(
             window=self.window,
             latency=future,
@@ -107,13 +112,14 @@ class _Entry:
     """One frame of the window. The frame itself is let go once it is given out."""
 
     index: int
-    signature: Signature
     frame: Frame | None
-    region: Region | None
+    structure: Structure
+    tones: Tones
+    region: Region
+    inside: tuple[slice, slice]  # the tiles in the region
     cut: bool
     changes: Groups | None = None  # against the frame before it in its shot
-    level: Groups | None = None  # running sum of the changes
-    deviation: Groups | None = None  # of the level from its running median, once enough frames follow
+    level: Groups = field(default_factory=lambda: np.zeros(1, np.float32))  # running sum of the changes
 
 
 class _Track:
@@ -122,22 +128,19 @@ class _Track:
     def __init__(self, shot: int) -> None:
         self.shot = shot
         self.entries: deque[_Entry] = deque()
-        self.deviations: deque[tuple[int, Groups]] = deque()
+        self.deviations: deque[tuple[int, Groups]] = deque()  # of the frames that have enough others around
 
     def add(self, entry: _Entry) -> None:
-        tiles = entry.signature.tiles
-        last = self.entries[-1] if self.entries else None
-        if last is not None and last.signature.tiles.shape == tiles.shape and last.level is not None:
-            entry.changes = group_changes(last.signature.tiles, tiles)
-            entry.level = last.level + entry.changes
-        else:
-            entry.level = np.zeros_like(group_changes(tiles, tiles))
+        last = self.entries[-1] if self.entries else entry
+        inside = (slice(None), *last.inside)
+        changes = group_changes(last.structure.tiles[inside], entry.structure.tiles[inside])
+        if last is not entry:
+            entry.changes = changes
+        entry.level = last.level + changes
         self.entries.append(entry)
-        run = [e for e in islice(reversed(self.entries), MEDIAN) if e.level is not None]
+        run = list(islice(reversed(self.entries), MEDIAN))
         if len(run) == MEDIAN:
-            middle = run[MEDIAN // 2]
-            middle.deviation = deviation([e.level for e in run if e.level is not None])
-            self.deviations.append((middle.index, middle.deviation))
+            self.deviations.append((run[MEDIAN // 2].index, deviation([e.level for e in run])))
 
     def drop_first(self) -> None:
         first = self.entries.popleft()
@@ -159,7 +162,7 @@ class _Letterbox:
     region: Region | None = None
     countdown: int = 0
 
-    def look(self, frame: Frame) -> Region | None:
+    def look(self, frame: Frame) -> Region:
         if self.countdown == 0:
             seen = find_letterbox(frame)
             if seen is not None:
@@ -168,7 +171,7 @@ class _Letterbox:
                 self.countdown = _LETTERBOX_EVERY
         else:
             self.countdown -= 1
-        return self.region
+        return self.region or (0, 0, frame.width, frame.height)
 
 
 class _Runtime(StageRuntime):
@@ -181,23 +184,37 @@ class _Runtime(StageRuntime):
         self._at = 0  # of the next frame to give out, in the window
         self._count = 0
         self._tracks: dict[int, _Track] = {}
+        self._newest = 0  # the highest shot number so far
         self._shots = Shots()
         self._gate = Gate()
         self._letterbox = _Letterbox()
 
     def push(self, frame: Frame) -> list[Frame]:
+        structure = structure_of(frame)
+        shot = self._shots.number(structure.ranks)
+        if shot > self._newest:
+            self._letterbox = _Letterbox()
+        elif self._window and self._window[-1][0].shot != shot:
+            self._unflag_flash(shot)
         region = self._letterbox.look(frame)
-        signature = sign(frame, region)
-        shot = self._shots.number(signature.ranks)
-        new = shot not in self._tracks
+        inside = structure.inside(region, frame.width, frame.height)
+        cut = shot > self._newest > 0
+        self._newest = max(self._newest, shot)
         track = self._tracks.setdefault(shot, _Track(shot))
-        entry = _Entry(self._count, signature, frame, region, cut=new and self._count > 0)
+        entry = _Entry(self._count, frame, structure, tones_of(frame, region), region, inside, cut)
         track.add(entry)
         self._window.append((track, entry))
         self._count += 1
         if len(self._window) - self._at > self._options.window[1]:
             return [self._next()]
         return []
+
+    def _unflag_flash(self, shot: int) -> None:
+        """An old shot is back: what came between was a flash, no cut. Frames already given out keep their flag."""
+        for track, entry in reversed(self._window):
+            if track.shot == shot:
+                return
+            entry.cut = False
 
     def flush(self) -> list[Frame]:
         out = []
@@ -236,11 +253,10 @@ class _Runtime(StageRuntime):
         return frame
 
     def _equalise(self, track: _Track, entry: _Entry, frame: Frame, amount: float) -> Frame:
-        mine = entry.signature
-        window = [e for e in track.entries if e.signature.ranks.shape == mine.ranks.shape]
-        quantiles = np.stack([e.signature.quantiles for e in window])
-        alike = np.stack([e.signature.ranks for e in window]) @ mine.ranks
-        distance = np.array([e.index - entry.index for e in window])
+        mine = entry.tones
+        quantiles = np.stack([e.tones.quantiles for e in track.entries])
+        alike = np.stack([e.structure.ranks for e in track.entries]) @ entry.structure.ranks
+        distance = np.array([e.index - entry.index for e in track.entries])
         weights = scene_weights(quantiles, alike, distance, self._options.deviation)
         target = ops.smooth_quantiles(quantiles, weights)
         size = 1024 if frame.format.depth == 8 else 4096
@@ -251,10 +267,10 @@ class _Runtime(StageRuntime):
         return _apply(frame, change, entry.region, self._options.dither)
 
 
-def _apply(frame: Frame, change: NDArray[np.float32], region: Region | None, dither: bool) -> Frame:
+def _apply(frame: Frame, change: NDArray[np.float32], region: Region, dither: bool) -> Frame:
     """The frame with the tone curves applied inside the region; bars outside it stay as they are."""
     fmt = frame.format
-    x0, y0, x1, y1 = region or (0, 0, frame.width, frame.height)
+    x0, y0, x1, y1 = region
     whole = (x0, y0, x1, y1) == (0, 0, frame.width, frame.height)
     colour = frame.planes[: 1 if fmt.kind == "gray" else 3]
     made = [ops.copy(p) if not whole else ops.empty_like(p) for p in colour]
