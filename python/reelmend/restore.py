@@ -226,7 +226,8 @@ def restore(
                 if isinstance(error, ReelmendError) and sink.kept not in str(error):
                     error.add_note(sink.kept)
                 raise
-        notes = tuple(dict.fromkeys((*source.notes, *(n for _, d in plan.stages for n in d.notes), *sink.notes)))
+        fallbacks = (f"{f.used} instead of {f.wanted}: {f.why}" for f in plan.fallbacks)
+        notes = tuple(dict.fromkeys((*source.notes, *fallbacks, *sink.notes)))
         result = RestoreResult(
             run.frames_in,
             sink.written,

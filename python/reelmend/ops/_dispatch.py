@@ -69,7 +69,7 @@ def beside(table: Array, like: Array) -> Array:
     """A small C-contiguous float32 table where `like` lives; copied there if it is on the CPU."""
     if is_cuda(like) and is_cuda(table):
         return table
-    host = np.ascontiguousarray(as_input(table), np.float32)
+    host = np.ascontiguousarray(table if isinstance(table, list | tuple) else as_input(table), np.float32)
     if not is_cuda(like):
         return host
     library = type(like).__module__.partition(".")[0]
