@@ -6,6 +6,8 @@
 namespace reelmend::cpu {
 namespace {
 
+constexpr int kPiece = 1 << 15;  // 65535 * kPiece fits in 32 bits
+
 template <class T>
 RM_CLONES unsigned sum_row(const T* __restrict from, int step, int n) {
   unsigned sum = 0;
@@ -29,7 +31,11 @@ void area_mean(const Plane<const T>& in, int columns, int rows, float* out) {
         const int x0 = tile_begin(i, columns, in.width);
         const int x1 = tile_begin(i + 1, columns, in.width);
         unsigned long long sum = 0;
-        for (int y = y0; y < y1; ++y) sum += sum_row(in.row(y) + x0 * in.step, in.step, x1 - x0);
+        for (int y = y0; y < y1; ++y) {
+          for (int x = x0; x < x1; x += kPiece) {
+            sum += sum_row(in.row(y) + x * in.step, in.step, std::min(kPiece, x1 - x));
+          }
+        }
         out[j * columns + i] = tile_mean(sum, (x1 - x0) * (y1 - y0));
       }
     }

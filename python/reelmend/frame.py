@@ -345,7 +345,7 @@ class Frame:
         uint8 holds 8 bits; uint16 holds `depth` bits, 16 unless said.
         """
         kinds = {"uint8": 8, "uint16": 16}
-        name = str(np.dtype(array.dtype)) if hasattr(array, "dtype") else type(array).__name__
+        name = str(array.dtype).removeprefix("torch.") if hasattr(array, "dtype") else type(array).__name__
         if name not in kinds or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
             raise FormatError(
                 f"a frame needs a uint8 or uint16 array of shape (height, width, 3) or (height, width); "

@@ -196,12 +196,12 @@ class Stream:
             link.runtime.reset()
 
     def update(self, stage: str, **options: Any) -> None:
-        """Change options of the named stage from the next frame on."""
-        for link in self._links:
-            if link.stage.name == stage:
-                link.runtime.update(**options)
-                return
-        raise PlanError(f"no open stage {stage!r}; this stream has: {', '.join(s.name for s in self._stages)}")
+        """Change options of the named stage (of all of that name) from the next frame on."""
+        named = [link for link in self._links if link.stage.name == stage]
+        for link in named:
+            link.runtime.update(**options)
+        if not named:
+            raise PlanError(f"no open stage {stage!r}; this stream has: {', '.join(s.name for s in self._stages)}")
 
     def process(self, frames: Iterable[Frame | Array]) -> Iterator[Frame]:
         """Push each, then flush: a generator over all output frames."""

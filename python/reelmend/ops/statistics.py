@@ -101,7 +101,7 @@ def smooth_quantiles(tables: Array, weights: Array, *, out: Array | None = None,
     elif tuple(out.shape) != tuple(tables.shape[1:]):
         raise ArrayError(f"out: expected shape {tuple(tables.shape[1:])}; got {tuple(out.shape)}")
     count = int(tables.shape[0])
-    flat = tables.reshape(count, -1)
+    flat = (np.ascontiguousarray(tables) if isinstance(tables, np.ndarray) else tables).reshape(count, -1)
     line = out.reshape(-1)
     module_for(tables).smooth(flat, beside(weights, tables), line, stream_of(tables, stream))
     if isinstance(out, np.ndarray) and not np.shares_memory(line, out):

@@ -6,6 +6,8 @@ an 11-frame running median. Over a window, the covariance between groups against
 coherence: near 1 for flicker, low for motion however violent. Fades and exposure ramps leave no residue of the running
 median; a single flash leaves one that is rare, so the typical deviation and the share of active frames stay low.
 
+What is rare is not found, then: a period of three frames, two of them alike, has a typical deviation of nothing.
+
 A running median says nothing of the first frames of a shot. There only plain flicker counts: strong, coherent, and
 going to and fro, which no fade does.
 """
@@ -60,13 +62,17 @@ class Evidence:
 
 
 def group_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> Groups:
-    """Median change of the tiles of each group between two frames: (3, rows, columns) twice to (3, groups), levels."""
+    """Median change of the tiles of each group between two frames: (3, rows, columns) twice to (3, 12), levels."""
     change = (after - before) * np.float32(_LEVELS)
+    for axis, parts in enumerate(_GRID, start=1):
+        tiles = change.shape[axis]
+        if tiles < parts:  # too few for a group each: some stand for two
+            change = np.take(change, np.arange(parts) * tiles // parts, axis=axis)
+        else:
+            change = np.take(change, np.arange(tiles - tiles % parts), axis=axis)
     channels, rows, columns = change.shape
-    grid_rows, grid_columns = min(_GRID[0], rows), min(_GRID[1], columns)
-    change = change[:, : rows - rows % grid_rows, : columns - columns % grid_columns]
-    blocks = change.reshape(channels, grid_rows, rows // grid_rows, grid_columns, columns // grid_columns)
-    groups = blocks.transpose(0, 1, 3, 2, 4).reshape(channels, grid_rows * grid_columns, -1)
+    blocks = change.reshape(channels, _GRID[0], rows // _GRID[0], _GRID[1], columns // _GRID[1])
+    groups = blocks.transpose(0, 1, 3, 2, 4).reshape(channels, _GRID[0] * _GRID[1], -1)
     result: Groups = np.median(groups, axis=2).astype(np.float32)
     return result
 

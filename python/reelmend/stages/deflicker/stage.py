@@ -127,6 +127,7 @@ class _Track:
 
     def __init__(self, shot: int) -> None:
         self.shot = shot
+        self.letterbox = _Letterbox()
         self.entries: deque[_Entry] = deque()
         self.deviations: deque[tuple[int, Groups]] = deque()  # of the frames that have enough others around
 
@@ -155,20 +156,34 @@ class _Track:
         return deviations, changes
 
 
+def _union(a: Region, b: Region) -> Region:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _common(a: Region, b: Region) -> Region:
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
 @dataclass(slots=True)
 class _Letterbox:
-    """The smallest bars seen so far in a shot; looked at now and then, since it reads every sample."""
+    """The smallest bars seen so far in a shot; looked at now and then, since it reads every sample.
+
+    What grows into the bars must do so in two frames running: a flash may light them for one.
+    """
 
     region: Region | None = None
+    suspect: Region | None = None
     countdown: int = 0
 
     def look(self, frame: Frame) -> Region:
         if self.countdown == 0:
             seen = find_letterbox(frame)
             if seen is not None:
-                old = self.region or seen
-                self.region = (min(old[0], seen[0]), min(old[1], seen[1]), max(old[2], seen[2]), max(old[3], seen[3]))
-                self.countdown = _LETTERBOX_EVERY
+                known = self.region or seen
+                self.region = _union(known, _common(seen, self.suspect)) if self.suspect else known
+                grows = _union(self.region, seen) != self.region
+                self.suspect = seen if grows else None
+                self.countdown = 0 if grows else _LETTERBOX_EVERY
         else:
             self.countdown -= 1
         return self.region or (0, 0, frame.width, frame.height)
@@ -187,20 +202,17 @@ class _Runtime(StageRuntime):
         self._newest = 0  # the highest shot number so far
         self._shots = Shots()
         self._gate = Gate()
-        self._letterbox = _Letterbox()
 
     def push(self, frame: Frame) -> list[Frame]:
         structure = structure_of(frame)
         shot = self._shots.number(structure.ranks)
-        if shot > self._newest:
-            self._letterbox = _Letterbox()
-        elif self._window and self._window[-1][0].shot != shot:
+        if shot <= self._newest and self._window and self._window[-1][0].shot != shot:
             self._unflag_flash(shot)
-        region = self._letterbox.look(frame)
-        inside = structure.inside(region, frame.width, frame.height)
         cut = shot > self._newest > 0
         self._newest = max(self._newest, shot)
         track = self._tracks.setdefault(shot, _Track(shot))
+        region = track.letterbox.look(frame)
+        inside = structure.inside(region, frame.width, frame.height)
         entry = _Entry(self._count, frame, structure, tones_of(frame, region), region, inside, cut)
         track.add(entry)
         self._window.append((track, entry))
