@@ -14,7 +14,7 @@ from reelmend.analyze.degrade import make
 from reelmend.analyze.metrics import psnr
 from reelmend.analyze.scenes import Film
 from reelmend.analyze.series import FlickerMeter
-from reelmend.errors import DeviceError, FormatError, OptionError, PlanError, StageError
+from reelmend.errors import DeviceError, FormatError, OptionError, PlanError
 from reelmend.frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Range, VideoInfo
 
 TICK = Fraction(1001, 24000)
