@@ -7,7 +7,8 @@ stage    1080p yuv420p frames already in memory, in this process: our stage by p
 program  the filters alone in the ffmpeg program: `-f rawvideo -i FILE -vf FILTER -f null -` minus the same with
          `-vf null`, in the same round. Left out where there is no ffmpeg program.
 file     a 1080p H.264 clip with sound to another: `restore` in a fresh Python against one ffmpeg command, both with
-         libx264, the same crf, preset and threads, sound copied. Start-up counts.
+         libx264, the same crf, preset and threads, sound copied. Start-up counts. The two builds of x264 differ (PyAV's
+         wheel, the program's); `ffmpeg null` is the program without a filter.
 memory   peak resident memory of a fresh Python restoring 1,000 and 10,000 frames of 320x180.
 Peers run in turn with ours (A B, B A ...); ratios are of one round, then median and quartiles.
 """
@@ -160,7 +161,7 @@ def file(quick: bool, folder: Path) -> tuple[list[Row], list[Comparison]]:
     options = {"encoder": "x264", **CODEC}
 
     def restored() -> None:
-        command(sys.executable, "-c", RESTORE, str(source), str(folder / "ours.mp4"), repr(options))
+        command(sys.executable, "-c", RESTORE, str(source), str(folder / "film.mp4"), repr(options))
 
     calls: dict[str, Callable[[], None]] = {"reelmend film": restored}
     exe = ffmpeg()
@@ -174,10 +175,11 @@ def file(quick: bool, folder: Path) -> tuple[list[Row], list[Comparison]]:
         calls |= {f"ffmpeg {name}": transcoded(name) for name in (*FILTERS, "null")}
     taken = alternate(calls, 1 if quick else 5, floor=0)
     case = "file to file, 1080p H.264 with sound"
-    rows = [
-        Row(case, name, {"fps": film.frames / float(np.median(s)), "s": float(np.median(s))})
-        for name, s in taken.items()
-    ]
+    rows = []
+    for name, seconds in taken.items():
+        middle = float(np.median(seconds))
+        size = (folder / f"{name.split()[1]}.mp4").stat().st_size / 2**20
+        rows.append(Row(case, name, {"fps": film.frames / middle, "s": middle, "output_mib": size}))
     return rows, [compare(case, "reelmend film", name, taken) for name in calls if name != "reelmend film"]
 
 

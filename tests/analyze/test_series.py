@@ -117,3 +117,13 @@ def test_clip_meter_without_ssim_and_without_frames():
     meter.push(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8))
     assert meter.figures().ssim is None
     assert meter.figures().psnr == 100
+
+
+def test_clip_meter_takes_ssim_of_some_frames():
+    rng = np.random.default_rng(0)
+    truth = [rng.integers(0, 256, (16, 16, 3), dtype=np.uint8) for _ in range(5)]
+    meter = ClipMeter(ssim_every=2)
+    for t, b in enumerate(truth):
+        meter.push(b // (t + 1), b)
+    each = [ssim(truth[t] // (t + 1), truth[t]) for t in (0, 2, 4)]
+    assert (meter.figures().ssim, meter.figures().ssim_min) == (pytest.approx(np.mean(each)), pytest.approx(min(each)))
