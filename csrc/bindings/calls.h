@@ -242,7 +242,7 @@ void def_calls(py::module_& m) {
     const std::vector<Array> tables{take(change, device, "change", false)};
     if (tables[0].shape.size() != 2) fail("change: expected shape (3, n)");
     const int size = static_cast<int>(tables[0].shape[1]);
-    if (size < 2 || size > (1 << 20)) fail("change: expected 2 to 1048576 entries a channel");
+    if (size < 2 || size > (1 << 16)) fail("change: expected 2 to 65536 entries a channel");
     const ToneTable t{table<const float>(tables[0], {3, size}, "change"), size};
     on_integer(in[0].dtype, "planes", [&](auto i) {
       const auto from = yuv_of<const decltype(i)>(in, "planes");

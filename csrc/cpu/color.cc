@@ -71,27 +71,25 @@ void rgb_to_yuv(const RgbPlanes<const In>& in, const YuvCoding& coding, const Si
   const int height = in.r.height;
   parallel(height, 16, [&](int first, int last) {
     float r[kChunk], g[kChunk], b[kChunk], y[kChunk];
-    ThresholdRow t;
     for (int row = first; row < last; ++row) {
-      t.fill(row, dither, kChunk);
+      const float* const t = threshold_row(row, dither);
       for (int x = 0; x < width; x += kChunk) {
         const int n = std::min(kChunk, width - x);
         load_row(in.r.row(row) + x * in.r.step, in.r.step, r, n);
         load_row(in.g.row(row) + x * in.g.step, in.g.step, g, n);
         load_row(in.b.row(row) + x * in.b.step, in.b.step, b, n);
         to_luma_row(coding, r, g, b, y, n);
-        store_row(y, t.value, out.y.row(row) + x * out.y.step, out.y.step, coding.max_code, n);
+        store_row(y, t, out.y.row(row) + x * out.y.step, out.y.step, coding.max_code, n);
       }
     }
   });
   parallel(out.u.height, 8, [&](int first, int last) {
     constexpr int kWide = kChunk + 4;
     float sum[3][kWide], line[kWide], u[kChunk], v[kChunk];
-    ThresholdRow t;
     const Plane<const In>* planes[3] = {&in.r, &in.g, &in.b};
     const int step = kChunk >> siting.sub_x;
     for (int row = first; row < last; ++row) {
-      t.fill(row, dither, kChunk);
+      const float* const t = threshold_row(row, dither);
       for (int x = 0; x < out.u.width; x += step) {
         const int n = std::min(step, out.u.width - x);
         const int wide = ((n - 1) << siting.sub_x) + 4;
@@ -109,8 +107,8 @@ void rgb_to_yuv(const RgbPlanes<const In>& in, const YuvCoding& coding, const Si
           }
         }
         to_chroma_row(coding, siting, sum[0], sum[1], sum[2], u, v, n);
-        store_row(u, t.value, out.u.row(row) + x * out.u.step, out.u.step, coding.max_code, n);
-        store_row(v, t.value, out.v.row(row) + x * out.v.step, out.v.step, coding.max_code, n);
+        store_row(u, t, out.u.row(row) + x * out.u.step, out.u.step, coding.max_code, n);
+        store_row(v, t, out.v.row(row) + x * out.v.step, out.v.step, coding.max_code, n);
       }
     }
   });

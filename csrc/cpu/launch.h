@@ -53,13 +53,21 @@ static RM_CLONES void store_row(const float* __restrict from, const float* __res
   }
 }
 
-// Dither thresholds of a row; constant 0.5 (rounding) where dither is off. The pattern repeats every 8 samples.
-struct ThresholdRow {
-  float value[kChunk];
-  void fill(int y, bool dither, int n) {
-    for (int i = 0; i < n; ++i) value[i] = dither ? dither_threshold(i & 7, y & 7) : 0.5f;
-  }
-};
+// Dither thresholds of row y, kChunk of them from a column that is a multiple of 8 (the pattern's period); all 0.5,
+// which rounds, where dither is off.
+inline const float* threshold_row(int y, bool dither) {
+  struct Table {
+    float row[9][kChunk];
+    Table() {
+      for (int x = 0; x < kChunk; ++x) {
+        for (int i = 0; i < 8; ++i) row[i][x] = dither_threshold(x & 7, i);
+        row[8][x] = 0.5f;
+      }
+    }
+  };
+  static const Table table;
+  return table.row[dither ? y & 7 : 8];
+}
 
 static RM_CLONES void lerp_rows(const float* __restrict b, float w, float* __restrict a, int n) {
   for (int i = 0; i < n; ++i) a[i] = lerp(a[i], b[i], w);

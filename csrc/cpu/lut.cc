@@ -9,14 +9,13 @@ void apply_lut(const Plane<const In>& in, const float* lut, int lut_size, float 
   const int last = lut_size - 1;
   parallel(in.height, 16, [&](int first, int end) {
     float value[kChunk];
-    ThresholdRow t;
     for (int y = first; y < end; ++y) {
-      t.fill(y, dither, kChunk);
+      const float* const t = threshold_row(y, dither);
       for (int x = 0; x < in.width; x += kChunk) {
         const int n = std::min(kChunk, in.width - x);
         const In* from = in.row(y) + x * in.step;
         for (int i = 0; i < n; ++i) value[i] = lut[std::min<int>(from[i * in.step], last)];
-        store_row(value, t.value, out.row(y) + x * out.step, out.step, max_code, n);
+        store_row(value, t, out.row(y) + x * out.step, out.step, max_code, n);
       }
     }
   });

@@ -7,17 +7,18 @@ namespace reelmend::cpu {
 namespace {
 
 RM_CLONES void index_row(const YuvCoding c, const float* __restrict y, const float* __restrict u,
-                         const float* __restrict v, int* __restrict r, int* __restrict g, int* __restrict b, int n) {
+                         const float* __restrict v, uint16_t* __restrict r, uint16_t* __restrict g,
+                         uint16_t* __restrict b, int n) {
   for (int i = 0; i < n; ++i) {
     const Rgb p = reelmend::yuv_to_rgb(c, y[i], u[i], v[i]);
-    r[i] = tone_index(p.r, c.peak);
-    g[i] = tone_index(p.g, c.peak);
-    b[i] = tone_index(p.b, c.peak);
+    r[i] = static_cast<uint16_t>(tone_index(p.r, c.peak));
+    g[i] = static_cast<uint16_t>(tone_index(p.g, c.peak));
+    b[i] = static_cast<uint16_t>(tone_index(p.b, c.peak));
   }
 }
 
 // Four at a time: independent loads in flight beat the gather instruction on the machines measured.
-void look_up(const float* __restrict table, const int* __restrict index, float* __restrict out, int n) {
+void look_up(const float* __restrict table, const uint16_t* __restrict index, float* __restrict out, int n) {
   int i = 0;
   for (; i + 4 <= n; i += 4) {
     const float a = table[index[i]], b = table[index[i + 1]], c = table[index[i + 2]], d = table[index[i + 3]];
@@ -68,10 +69,9 @@ void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& si
   parallel(in.u.height, 8, [&](int first, int last) {
     float y[kChunk], u[kChunk + 1], v[kChunk + 1], du[kChunk], dv[kChunk], c[kChunk];
     float dr[kChunk], dg[kChunk], db[kChunk];
-    int r[kChunk], g[kChunk], b[kChunk];
-    ThresholdRow t, ct;
+    uint16_t r[kChunk], g[kChunk], b[kChunk];
     for (int crow = first; crow < last; ++crow) {
-      ct.fill(crow, dither, kChunk);
+      const float* const ct = threshold_row(crow, dither);
       const int rows = covered(crow, siting.sub_y, height);
       for (int x = 0; x < width; x += kChunk) {
         const int n = std::min(kChunk, width - x);
@@ -79,7 +79,7 @@ void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& si
         std::fill(dv, dv + n, 0.0f);
         for (int j = 0; j < rows; ++j) {
           const int row = (crow << siting.sub_y) + j;
-          t.fill(row, dither, n);
+          const float* const t = threshold_row(row, dither);
           load_row(in.y.row(row) + x * in.y.step, in.y.step, y, n);
           chroma_row(in.u, siting, x, row, n, u);
           chroma_row(in.v, siting, x, row, n, v);
@@ -88,16 +88,16 @@ void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& si
           look_up(table.change + table.size, g, dg, n);
           look_up(table.change + 2 * table.size, b, db, n);
           change_row(coding, dr, dg, db, y, du, dv, n);
-          store_row(y, t.value, out.y.row(row) + x * out.y.step, out.y.step, coding.max_code, n);
+          store_row(y, t, out.y.row(row) + x * out.y.step, out.y.step, coding.max_code, n);
         }
         const int cx = x >> siting.sub_x;
         const int cn = (n + siting.sub_x) >> siting.sub_x;
         load_row(in.u.row(crow) + cx * in.u.step, in.u.step, c, cn);
         add_changes(siting, du, n, rows, c, cn);
-        store_row(c, ct.value, out.u.row(crow) + cx * out.u.step, out.u.step, coding.max_code, cn);
+        store_row(c, ct, out.u.row(crow) + cx * out.u.step, out.u.step, coding.max_code, cn);
         load_row(in.v.row(crow) + cx * in.v.step, in.v.step, c, cn);
         add_changes(siting, dv, n, rows, c, cn);
-        store_row(c, ct.value, out.v.row(crow) + cx * out.v.step, out.v.step, coding.max_code, cn);
+        store_row(c, ct, out.v.row(crow) + cx * out.v.step, out.v.step, coding.max_code, cn);
       }
     }
   });

@@ -278,7 +278,7 @@ BAD = {
     "empty": ([Y[:0], C[:0], C[:0]], D, {}, "empty plane"),
     "two curves": ([Y, C, C], D[:2], {}, r"expected shape \(3, 1024\); got \(2, 1024\)"),
     "one curve": ([Y, C, C], D[0], {}, r"expected shape \(3, n\)"),
-    "one point": ([Y, C, C], D[:, :1].copy(), {}, "expected 2 to 1048576 entries"),
+    "one point": ([Y, C, C], D[:, :1].copy(), {}, "expected 2 to 65536 entries"),
     "two planes out": ([Y, C, C], D, {"out": [Y.copy(), C.copy()]}, "expected 3 planes; got 2"),
     "out of another size": ([Y, C, C], D, {"out": [Y.copy(), C.copy(), C[:1].copy()]}, "expected the input's shape"),
     "out of another dtype": ([Y, C, C], D, {"out": [Y.astype(np.uint16), C.copy(), C.copy()]}, "uint8; got uint16"),

@@ -73,13 +73,20 @@ def group_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> Gr
     channels, rows, columns = change.shape
     blocks = change.reshape(channels, _GRID[0], rows // _GRID[0], _GRID[1], columns // _GRID[1])
     groups = blocks.transpose(0, 1, 3, 2, 4).reshape(channels, _GRID[0] * _GRID[1], -1)
-    result: Groups = np.median(groups, axis=2).astype(np.float32)
+    return _median(groups)
+
+
+def _median(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median over the last axis; np.median's checks take longer than these few numbers do."""
+    ordered = np.sort(x, axis=-1)
+    n = x.shape[-1]
+    result: NDArray[np.float32] = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) * np.float32(0.5)
     return result
 
 
-def deviation(levels: Sequence[Groups]) -> Groups:
+def deviation(levels: Sequence[Groups] | NDArray[np.float32]) -> Groups:
     """The middle of 11 consecutive levels (running sums of changes) against their median."""
-    run = np.stack(levels)
+    run = np.asarray(levels)
     result: Groups = run[MEDIAN // 2] - np.partition(run, MEDIAN // 2, axis=0)[MEDIAN // 2]
     return result
 
@@ -90,31 +97,31 @@ def weigh(deviations: NDArray[np.float32]) -> Evidence:
     best = Evidence(frames=frames)
     if groups < 2:
         return best
+    total = (deviations.sum(axis=2, dtype=np.float64) ** 2).mean(axis=0)
+    own = (deviations.astype(np.float64) ** 2).sum(axis=2).mean(axis=0)
+    coherences = np.where(own > 1e-6, (total - own) / (groups - 1) / np.maximum(own, 1e-6), 0.0)
+    common = _median(deviations)
+    spread = _median(np.abs(deviations - common[:, :, None]))
+    strength = np.abs(common)
+    typicals = 1.4826 * _median(strength.T)
+    actives = ((strength > _ACTIVE) & (strength > spread)).mean(axis=0)
     for channel in range(channels):
-        h = deviations[:, channel, :]
-        total = float((h.sum(axis=1) ** 2).mean())
-        own = float((h**2).sum(axis=1).mean())
-        coherence = (total - own) / (groups - 1) / own if own > 1e-6 else 0.0
-        common = np.median(h, axis=1)
-        spread = np.median(np.abs(h - common[:, None]), axis=1)
-        strength = np.abs(common)
-        typical = 1.4826 * float(np.median(strength))
-        active = float(np.mean((strength > _ACTIVE) & (strength > spread)))
+        coherence, typical = float(coherences[channel]), float(typicals[channel])
         if coherence * min(typical, 1.0) > best.coherence * min(best.level, 1.0):
-            best = Evidence(coherence, typical, active, frames)
+            best = Evidence(coherence, typical, float(actives[channel]), frames)
     return best
 
 
-def is_plain(changes: Sequence[Groups]) -> bool:
+def is_plain(changes: Sequence[Groups] | NDArray[np.float32]) -> bool:
     """Whether the first few frames of a shot flicker beyond doubt, from their changes one after the other."""
     if len(changes) < _PLAIN_SHORTEST:
         return False
-    steps = np.stack(changes)
+    steps = np.asarray(changes)
     levels = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
     ramp = np.linspace(-1.0, 1.0, len(levels), dtype=np.float32)[:, None, None]
     levels = levels - levels.mean(axis=0)
     evidence = weigh(levels - ramp * (levels * ramp).sum(axis=0) / (ramp * ramp).sum())
-    common = np.median(steps, axis=2)
+    common = _median(steps)
     turns = ((common[1:] * common[:-1] < 0) & (np.minimum(np.abs(common[1:]), np.abs(common[:-1])) > 0.7)).sum(axis=0)
     return (
         evidence.coherence >= _PLAIN_COHERENCE and evidence.level >= _PLAIN_LEVEL and int(turns.max()) >= _PLAIN_TURNS
@@ -136,13 +143,18 @@ class Gate:
         """How much of the correction to apply, 0..1."""
         return self._amount
 
-    def advance(self, shot: int, deviations: Sequence[Groups], changes: Sequence[Groups]) -> Evidence:
+    def advance(
+        self,
+        shot: int,
+        deviations: Sequence[Groups] | NDArray[np.float32],
+        changes: Sequence[Groups] | NDArray[np.float32],
+    ) -> Evidence:
         """One frame on.
 
         deviations  of the frames of its shot around it, those that have one
         changes     of the frames of its shot around it, for the time there are too few deviations
         """
-        evidence = weigh(np.stack(deviations)) if deviations else Evidence()
+        evidence = weigh(np.asarray(deviations)) if len(deviations) else Evidence()
         if evidence.frames < _SHORTEST:
             self._open = self._open or is_plain(changes)
         elif evidence.flickers:

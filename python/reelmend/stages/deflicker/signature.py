@@ -11,12 +11,24 @@ from numpy.typing import NDArray
 from ... import ops
 from ...frame import Frame
 
-__all__ = ["BINS", "POINTS", "TILES", "Region", "Structure", "Tones", "find_letterbox", "structure_of", "tones_of"]
+__all__ = [
+    "BINS",
+    "POINTS",
+    "TILES",
+    "Letterbox",
+    "Region",
+    "Structure",
+    "Tones",
+    "find_letterbox",
+    "structure_of",
+    "tones_of",
+]
 
 BINS = 1024  # of histograms: four or more a code at 8 bits
 POINTS = 256  # of quantile functions
 TILES = (18, 32)  # rows, columns of the tiny picture
-_ENOUGH = 700_000  # pixels; larger pictures are sampled every second row and column or less
+_LETTERBOX_EVERY = 24  # frames
+_ENOUGH = 320_000  # pixels; larger pictures are sampled every second row and column or less
 
 Region = tuple[int, int, int, int]  # x0, y0, x1, y1
 
@@ -131,3 +143,36 @@ def find_letterbox(frame: Frame) -> Region | None:
     if x1 - x0 < 16 or y1 - y0 < 16:
         return (0, 0, frame.width, frame.height)
     return (x0, y0, x1, y1)
+
+
+def _union(a: Region, b: Region) -> Region:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _common(a: Region, b: Region) -> Region:
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+@dataclass(slots=True)
+class Letterbox:
+    """The smallest bars seen so far in a shot; looked at now and then, since it reads every sample.
+
+    What grows into the bars must do so in two frames running: a flash may light them for one.
+    """
+
+    region: Region | None = None
+    suspect: Region | None = None
+    countdown: int = 0
+
+    def look(self, frame: Frame) -> Region:
+        if self.countdown == 0:
+            seen = find_letterbox(frame)
+            if seen is not None:
+                known = self.region or seen
+                self.region = _union(known, _common(seen, self.suspect)) if self.suspect else known
+                grows = _union(self.region, seen) != self.region
+                self.suspect = seen if grows else None
+                self.countdown = 0 if grows else _LETTERBOX_EVERY
+        else:
+            self.countdown -= 1
+        return self.region or (0, 0, frame.width, frame.height)

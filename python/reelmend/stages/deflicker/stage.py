@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -15,15 +14,15 @@ from ...errors import OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Stage, StageRuntime, State
 from .curves import scene_weights, tone_change
-from .gate import MEDIAN, WINDOW, Gate, Groups, deviation, group_changes
+from .gate import Gate
 from .shots import Shots
-from .signature import BINS, POINTS, TILES, Region, Structure, Tones, find_letterbox, structure_of, tones_of
+from .signature import BINS, POINTS, TILES, Region, structure_of, tones_of
+from .track import Entry, Track
 
 __all__ = ["Deflicker"]
 
 Mode = Literal["live", "low", "film"]
 _LOOKAHEAD: dict[str, int] = {"live": 0, "low": 4, "film": 60}
-_LETTERBOX_EVERY = 24  # frames
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,14 @@ class Deflicker(Stage):
             info.colour.luma_weights(info.height)
         past, future = self.window
         acts = "where flicker is found" if self.gate == "auto" else "on every frame"
-        table = 4 * 3 * (BINS + POINTS + TILES[0] * TILES[1])
+        # of each frame in the window: quantiles, tiles and ranks; and until it is given out its four histograms
+        table = 4 * (3 * POINTS + 4 * TILES[0] * TILES[1])
         return Declaration(
             window=self.window,
             latency=future,
             output=info,
             # held: the frames of the look-ahead, the one at work, and its result
-            memory=(future + 2) * info.frame_bytes + (past + future + 1) * table,
+            memory=(future + 2) * info.frame_bytes + (past + future + 1) * table + (future + 1) * 16 * BINS,
             device=device,
             state=self.state,
             notes=(f"mode {self.mode}, sigma {self.deviation:g} frames, acts {acts}",),
@@ -107,98 +107,16 @@ class Deflicker(Stage):
         return _Runtime(self)
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One frame of the window. The frame itself is let go once it is given out."""
-
-    index: int
-    frame: Frame | None
-    structure: Structure
-    tones: Tones
-    region: Region
-    inside: tuple[slice, slice]  # the tiles in the region
-    cut: bool
-    changes: Groups | None = None  # against the frame before it in its shot
-    level: Groups = field(default_factory=lambda: np.zeros(1, np.float32))  # running sum of the changes
-
-
-class _Track:
-    """The frames of one shot that are in the window, oldest first."""
-
-    def __init__(self, shot: int) -> None:
-        self.shot = shot
-        self.letterbox = _Letterbox()
-        self.entries: deque[_Entry] = deque()
-        self.deviations: deque[tuple[int, Groups]] = deque()  # of the frames that have enough others around
-
-    def add(self, entry: _Entry) -> None:
-        last = self.entries[-1] if self.entries else entry
-        inside = (slice(None), *last.inside)
-        changes = group_changes(last.structure.tiles[inside], entry.structure.tiles[inside])
-        if last is not entry:
-            entry.changes = changes
-        entry.level = last.level + changes
-        self.entries.append(entry)
-        run = list(islice(reversed(self.entries), MEDIAN))
-        if len(run) == MEDIAN:
-            self.deviations.append((run[MEDIAN // 2].index, deviation([e.level for e in run])))
-
-    def drop_first(self) -> None:
-        first = self.entries.popleft()
-        if self.deviations and self.deviations[0][0] <= first.index:
-            self.deviations.popleft()
-
-    def around(self, index: int) -> tuple[list[Groups], list[Groups]]:
-        """Deviations and changes of the frames within the gate's window of one."""
-        near = range(index - WINDOW, index + WINDOW + 1)
-        deviations = [d for i, d in self.deviations if i in near]
-        changes = [e.changes for e in self.entries if e.changes is not None and e.index in near]
-        return deviations, changes
-
-
-def _union(a: Region, b: Region) -> Region:
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
-
-
-def _common(a: Region, b: Region) -> Region:
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
-
-
-@dataclass(slots=True)
-class _Letterbox:
-    """The smallest bars seen so far in a shot; looked at now and then, since it reads every sample.
-
-    What grows into the bars must do so in two frames running: a flash may light them for one.
-    """
-
-    region: Region | None = None
-    suspect: Region | None = None
-    countdown: int = 0
-
-    def look(self, frame: Frame) -> Region:
-        if self.countdown == 0:
-            seen = find_letterbox(frame)
-            if seen is not None:
-                known = self.region or seen
-                self.region = _union(known, _common(seen, self.suspect)) if self.suspect else known
-                grows = _union(self.region, seen) != self.region
-                self.suspect = seen if grows else None
-                self.countdown = 0 if grows else _LETTERBOX_EVERY
-        else:
-            self.countdown -= 1
-        return self.region or (0, 0, frame.width, frame.height)
-
-
 class _Runtime(StageRuntime):
     def __init__(self, options: Deflicker) -> None:
         self._options = options
         self.reset()
 
     def reset(self) -> None:
-        self._window: deque[tuple[_Track, _Entry]] = deque()
+        self._window: deque[tuple[Track, Entry]] = deque()
         self._at = 0  # of the next frame to give out, in the window
         self._count = 0
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, Track] = {}
         self._newest = 0  # the highest shot number so far
         self._shots = Shots()
         self._gate = Gate()
@@ -210,10 +128,10 @@ class _Runtime(StageRuntime):
             self._unflag_flash(shot)
         cut = shot > self._newest > 0
         self._newest = max(self._newest, shot)
-        track = self._tracks.setdefault(shot, _Track(shot))
+        track = self._tracks.setdefault(shot, Track(shot))
         region = track.letterbox.look(frame)
         inside = structure.inside(region, frame.width, frame.height)
-        entry = _Entry(self._count, frame, structure, tones_of(frame, region), region, inside, cut)
+        entry = Entry(self._count, frame, structure, tones_of(frame, region), region, inside, cut)
         track.add(entry)
         self._window.append((track, entry))
         self._count += 1
@@ -250,11 +168,11 @@ class _Runtime(StageRuntime):
         frame = entry.frame.replace(cut=True) if entry.cut else entry.frame
         amount = 1.0
         if self._options.gate == "auto":
-            self._gate.advance(track.shot, *track.around(entry.index))
+            self._gate.advance(track.shot, *track.evidence(entry.index))
             amount = self._gate.amount
         if amount > 0 and len(track.entries) > 1:
             frame = self._equalise(track, entry, frame, amount)
-        entry.frame = None
+        entry.frame = entry.tones = None
         self._at += 1
         while self._at > self._options.past:
             old, _ = self._window.popleft()
@@ -264,11 +182,10 @@ class _Runtime(StageRuntime):
             self._at -= 1
         return frame
 
-    def _equalise(self, track: _Track, entry: _Entry, frame: Frame, amount: float) -> Frame:
+    def _equalise(self, track: Track, entry: Entry, frame: Frame, amount: float) -> Frame:
         mine = entry.tones
-        quantiles = np.stack([e.tones.quantiles for e in track.entries])
-        alike = np.stack([e.structure.ranks for e in track.entries]) @ entry.structure.ranks
-        distance = np.array([e.index - entry.index for e in track.entries])
+        assert mine is not None
+        quantiles, alike, distance = track.window(entry)
         weights = scene_weights(quantiles, alike, distance, self._options.deviation)
         target = ops.smooth_quantiles(quantiles, weights)
         size = 1024 if frame.format.depth == 8 else 4096
