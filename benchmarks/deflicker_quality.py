@@ -93,7 +93,10 @@ def measure(out: Iterable[Yuv], truth: list[Rgb], with_ssim: bool) -> dict[str, 
 
 
 def synthetic(clip: str, count: int, seeds: int, height: int) -> list[tuple[str, str, str, int, dict[str, Any]]]:
-    """(clip, kind, method, seed, figures) of every method on one clip. SSIM of every 4th frame of the first seed only: it is slow."""
+    """(clip, kind, method, seed, figures) of every method on one clip.
+
+    SSIM is slow: it is taken of every 4th frame of the first seed only.
+    """
     clean = load(CLEAN[clip], count, height)
     truth = [to_rgb(to_yuv(rgb)) for rgb in clean]
     found = []

@@ -127,7 +127,7 @@ def ops(document: Document) -> str:
         if row["method"] != "reelmend":
             continue
         found = [ratios.get((row["case"], peer)) for peer in peers]
-        body.append([row["case"], f"{row['values']['ms']:.2f}", *(ratio(c) if c else "" for c in found)])
+        body.append([row["case"], f"{row['values']['ms']:.2g}", *(ratio(c) if c else "" for c in found)])
     notes = "".join(f"- {name}: {note}\n" for name, note in document["settings"]["notes"].items())
     size = f"{document['settings']['width']}x{document['settings']['height']}"
     head = [f"op, {size}, 8 bits", "ms", *(f"times as fast as {peer}" for peer in peers)]
