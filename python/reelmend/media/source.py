@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -22,6 +23,8 @@ from .opening import open_container
 from .pixels import Layout, colour_of, from_av, layout_of, side_data_of
 
 __all__ = ["FileSource", "Source"]
+
+_LOOK_EVERY = 240  # frames, at least, from one look at side data to the next
 
 
 class Source(ABC):
@@ -355,9 +358,11 @@ class FileSource(Source):
         duration = frame.duration or max(round(self._step()), 0)
         colour = colour_of(frame, self._stream.codec_context, layout)
         self._corrupt += frame.is_corrupt
-        # Looking at side data ties a frame into a reference cycle, which keeps its memory until Python happens to
-        # collect it. It changes with key frames at most, so few are looked at.
-        if self._looked is None or (frame.key_frame and self.delivered - self._looked >= 48):
+        # Looking at side data ties a frame into a reference cycle, which keeps its memory until Python collects it.
+        # It changes with key frames at most, so few are looked at, and the one looked at before is let go first.
+        if self._looked is None or (frame.key_frame and self.delivered - self._looked >= _LOOK_EVERY):
+            if self._looked is not None:
+                gc.collect()
             self._looked = self.delivered
             self._side_data = side_data_of(frame)
         out = from_av(frame, layout, colour, pts, self._time_base, duration, self._side_data)
