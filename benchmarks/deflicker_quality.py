@@ -158,7 +158,7 @@ def harm(count: int, height: int) -> list[Row]:
 
 
 def run(quick: bool, workers: int) -> dict[str, Any]:
-    count, seeds, height = (48, 1, 270) if quick else (120, 3, 360)
+    count, seeds, height = (48, 1, 270) if quick else (240, 3, 270)
     found: list[tuple[str, str, str, int, dict[str, Any]]] = []
     rows: list[Row] = []
     with ProcessPoolExecutor(workers) as pool:

@@ -4,17 +4,6 @@
 namespace reelmend::cpu {
 namespace {
 
-RM_CLONES void to_rgb_row(const YuvCoding c, const float* __restrict y, const float* __restrict u,
-                          const float* __restrict v, float* __restrict r, float* __restrict g, float* __restrict b,
-                          int n) {
-  for (int i = 0; i < n; ++i) {
-    const Rgb p = reelmend::yuv_to_rgb(c, y[i], u[i], v[i]);
-    r[i] = p.r;
-    g[i] = p.g;
-    b[i] = p.b;
-  }
-}
-
 RM_CLONES void to_luma_row(const YuvCoding c, const float* __restrict r, const float* __restrict g,
                            const float* __restrict b, float* __restrict y, int n) {
   for (int i = 0; i < n; ++i) y[i] = rgb_to_luma(c, {r[i], g[i], b[i]});

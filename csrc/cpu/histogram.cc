@@ -10,17 +10,6 @@ RM_CLONES void bin_row(const float* __restrict value, BinScale s, int* __restric
   for (int i = 0; i < n; ++i) bin[i] = bin_of(s, value[i]);
 }
 
-RM_CLONES void rgb_row(const YuvCoding c, const float* __restrict y, const float* __restrict u,
-                       const float* __restrict v, float* __restrict r, float* __restrict g, float* __restrict b,
-                       int n) {
-  for (int i = 0; i < n; ++i) {
-    const Rgb p = reelmend::yuv_to_rgb(c, y[i], u[i], v[i]);
-    r[i] = p.r;
-    g[i] = p.g;
-    b[i] = p.b;
-  }
-}
-
 // Private bins of one worker. Two sets in turn: neighbouring pixels are often equal, and adding to the cell that was
 // just written waits for that write.
 struct Bins {
@@ -93,7 +82,7 @@ void histogram_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting
       u[i] = static_cast<float>(urow[cx * in.u.step]);
       v[i] = static_cast<float>(vrow[cx * in.v.step]);
     }
-    rgb_row(coding, luma, u, v, r, g, b, n);
+    to_rgb_row(coding, luma, u, v, r, g, b, n);
   });
 }
 

@@ -105,4 +105,15 @@ static void chroma_row(const Plane<const T>& c, const Siting& s, int x0, int y, 
   widen_row(at, s.up_x[0], s.up_x[1], to, count);
 }
 
+static RM_CLONES void to_rgb_row(const YuvCoding c, const float* __restrict y, const float* __restrict u,
+                                 const float* __restrict v, float* __restrict r, float* __restrict g,
+                                 float* __restrict b, int n) {
+  for (int i = 0; i < n; ++i) {
+    const Rgb p = reelmend::yuv_to_rgb(c, y[i], u[i], v[i]);
+    r[i] = p.r;
+    g[i] = p.g;
+    b[i] = p.b;
+  }
+}
+
 }  // namespace reelmend::cpu

@@ -63,7 +63,8 @@ def write_clip(
             for t, picture in enumerate(film):
                 shown = damage.apply(picture, t) if damage is not None else picture
                 frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-                frame = frame.reformat(format="yuv420p", dst_colorspace=bt709, dst_color_range=limited)
+                # one thread: swscale's slice threads now and then lose rows
+                frame = frame.reformat(format="yuv420p", dst_colorspace=bt709, dst_color_range=limited, threads=1)
                 frame.pts, frame.time_base = t, 1 / rate
                 container.mux(video.encode(frame))
             container.mux(video.encode(None))
@@ -102,4 +103,4 @@ def read_clip(path: Path_, first: int = 0, count: int | None = None) -> Iterator
             if count is not None and t >= first + count:
                 return
             if t >= first:
-                yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                yield np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
