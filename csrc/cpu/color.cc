@@ -4,6 +4,17 @@
 namespace reelmend::cpu {
 namespace {
 
+// R, G, B of one packed array: one loop, so that the compiler sees whole vectors of samples.
+template <class T>
+RM_CLONES void store_packed(const float* __restrict r, const float* __restrict g, const float* __restrict b,
+                            T* __restrict to, float max_code, int n) {
+  for (int i = 0; i < n; ++i) {
+    to[3 * i] = to_sample<T>(r[i], max_code);
+    to[3 * i + 1] = to_sample<T>(g[i], max_code);
+    to[3 * i + 2] = to_sample<T>(b[i], max_code);
+  }
+}
+
 RM_CLONES void to_luma_row(const YuvCoding c, const float* __restrict r, const float* __restrict g,
                            const float* __restrict b, float* __restrict y, int n) {
   for (int i = 0; i < n; ++i) y[i] = rgb_to_luma(c, {r[i], g[i], b[i]});
@@ -36,6 +47,8 @@ RM_CLONES void to_chroma_row(const YuvCoding c, const Siting s, const float* __r
 template <class In, class Out>
 void yuv_to_rgb(const Yuv<const In>& in, const YuvCoding& coding, const Siting& siting, const RgbPlanes<Out>& out,
                 float max_out) {
+  const bool packed = out.r.step == 3 && out.g.step == 3 && out.b.step == 3 && out.g.data == out.r.data + 1 &&
+                      out.b.data == out.r.data + 2 && out.g.stride == out.r.stride && out.b.stride == out.r.stride;
   parallel(in.y.height, 16, [&](int first, int last) {
     float y[kChunk], u[kChunk + 1], v[kChunk + 1], r[kChunk], g[kChunk], b[kChunk];
     for (int row = first; row < last; ++row) {
@@ -45,6 +58,10 @@ void yuv_to_rgb(const Yuv<const In>& in, const YuvCoding& coding, const Siting& 
         chroma_row(in.u, siting, x, row, n, u);
         chroma_row(in.v, siting, x, row, n, v);
         to_rgb_row(coding, y, u, v, r, g, b, n);
+        if (packed) {
+          store_packed(r, g, b, out.r.row(row) + x * 3, max_out, n);
+          continue;
+        }
         store_row(r, out.r.row(row) + x * out.r.step, out.r.step, max_out, n);
         store_row(g, out.g.row(row) + x * out.g.step, out.g.step, max_out, n);
         store_row(b, out.b.row(row) + x * out.b.step, out.b.step, max_out, n);
@@ -86,6 +103,7 @@ void rgb_to_yuv(const RgbPlanes<const In>& in, const YuvCoding& coding, const Si
         for (int c = 0; c < 3; ++c) {
           std::fill(sum[c], sum[c] + wide, 0.0f);
           for (int k = 0; k < 4; ++k) {
+            if (siting.down_y[k] == 0.0f) continue;  // adds nothing
             const In* from = planes[c]->row(clamp_index((row << siting.sub_y) - 1 + k, height));
             const int lo = std::max(x0, 0);
             const int hi = std::min(x0 + wide, width);
