@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
+from ..errors import MissingExtraError
 
 __all__ = ["add_parser", "run"]
 
@@ -38,6 +41,8 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns the exit status."""
+    if find_spec("matplotlib") is None:  # said now rather than after the work
+        raise MissingExtraError("matplotlib", "plot", "drawing what the demo did")
     from ..analyze.clip import read_clip, write_clip
     from ..analyze.report import before_after, flicker_plot
     from ..analyze.series import ClipMeter, FlickerMeter
