@@ -127,7 +127,8 @@ def side_data_of(frame: av.VideoFrame) -> dict[str, Any]:
     """Side data that holds for more than one frame, as bytes, keyed by FFmpeg's name for it
     ("MASTERING_DISPLAY_METADATA" ...)."""
     try:
-        entries: Any = frame.side_data
+        held: Any = frame.side_data
+        entries = [e if hasattr(e, "type") else held[e] for e in held]  # PyAV 19 iterates over the keys
         return {entry.type.name: bytes(entry) for entry in entries if entry.type.name not in _OF_ONE_FRAME}
     except Exception:  # kinds newer than the binding cannot be listed
         return {}
