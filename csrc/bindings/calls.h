@@ -108,6 +108,17 @@ inline void check_bins(int bins) {
   if (bins < 2 || bins > kMaxBins) fail("bins: expected 2 to 1024; got " + std::to_string(bins));
 }
 
+// Where a histogram call counts: kHistograms rows of `bins`.
+struct Counts {
+  explicit Counts(const Array& out) : array(out), bins(out.shape.size() == 2 ? static_cast<int>(out.shape[1]) : 0) {
+    check_bins(bins);
+    data = table<int>(array, {kHistograms, bins}, "out");
+  }
+  Array array;
+  int bins;
+  int* data;
+};
+
 template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
@@ -154,15 +165,12 @@ void def_calls(py::module_& m) {
                             const py::object& out, StreamArg stream) {
     const auto in = take_all(rgb, device, "planes", false);
     expect_three(in, "planes");
-    const Array counts = take(out, device, "out", true);
-    const int bins = counts.shape.size() == 2 ? static_cast<int>(counts.shape[1]) : 0;
-    check_bins(bins);
-    int* const to = table<int>(counts, {kHistograms, bins}, "out");
+    const Counts counts(take(out, device, "out", true));
     const Sampling at = sampling_of(in[0], region, skip);
     on_integer(in[0].dtype, "planes", [&](auto i) {
       const auto from = rgb_of<const decltype(i)>(in, "planes");
       typename L::Scope scope(stream, {&in});
-      L::histogram_rgb(scope, from, static_cast<float>(peak), at, bins, to);
+      L::histogram_rgb(scope, from, static_cast<float>(peak), at, counts.bins, counts.data);
     });
   });
 
@@ -172,15 +180,12 @@ void def_calls(py::module_& m) {
     expect_three(in, "planes");
     const Coding c = coding_from(ct);
     const Siting s = siting_of(in, c, "planes");
-    const Array counts = take(out, device, "out", true);
-    const int bins = counts.shape.size() == 2 ? static_cast<int>(counts.shape[1]) : 0;
-    check_bins(bins);
-    int* const to = table<int>(counts, {kHistograms, bins}, "out");
+    const Counts counts(take(out, device, "out", true));
     const Sampling at = sampling_of(in[0], region, skip);
     on_integer(in[0].dtype, "planes", [&](auto i) {
       const auto from = yuv_of<const decltype(i)>(in, "planes");
       typename L::Scope scope(stream, {&in});
-      L::histogram_yuv(scope, from, c.at_peak(bins - 1), s, at, bins, to);
+      L::histogram_yuv(scope, from, c.at_peak(counts.bins - 1), s, at, counts.bins, counts.data);
     });
   });
 

@@ -17,7 +17,7 @@ RM_CLONES void index_row(const YuvCoding c, const float* __restrict y, const flo
   }
 }
 
-// Four at a time: independent loads in flight beat the gather instruction on the machines measured.
+// Four at a time: independent loads in flight beat the gather instruction on the machine measured.
 void look_up(const float* __restrict table, const uint16_t* __restrict index, float* __restrict out, int n) {
   int i = 0;
   for (; i + 4 <= n; i += 4) {

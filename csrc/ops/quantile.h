@@ -3,7 +3,7 @@
 // A level l that holds h(l) of N samples, with C(l - 1) below it, has mid-rank F(l) = (C(l - 1) + h(l) / 2) / N.
 // Q(p) for p = (k + 1/2) / K runs linearly between the levels that hold something, and is constant outside the
 // lowest and the highest. Mid-ranks keep a constant picture constant and make Q odd under inversion, which the
-// plain cumulative sum does not (Delon 2006, section on discrete histograms; deflickering pitfalls: posterisation).
+// plain cumulative sum does not.
 // Ranks are compared as integers (2 K N fits in 64 bits), so CPU and GPU agree to the bit.
 #pragma once
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -95,7 +95,7 @@ class StageStats:
 class _Link:
     stage: Stage
     runtime: StageRuntime
-    stats: StageStats = field(default_factory=lambda: StageStats(""))
+    stats: StageStats
 
 
 class Stream:

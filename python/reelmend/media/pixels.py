@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import SinkError, SourceError
 from ..frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Primaries, Range, Transfer
+from ..ops import to_host
 
 __all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "layout_of", "side_data_of", "to_av"]
 
@@ -169,10 +170,6 @@ def from_av(
     return Frame(planes, fmt, pts, time_base, duration, colour, data)
 
 
-def _cpu(plane: Any) -> np.ndarray[Any, Any]:
-    return plane.get() if hasattr(plane, "get") else np.asarray(plane)
-
-
 def _tagged(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:
     frame.color_primaries = int(colour.primaries)
     frame.color_trc = int(colour.transfer)
@@ -190,7 +187,7 @@ def planar_name(fmt: PixelFormat) -> str:
 def _build(frame: Frame, name: str, grey_as_yuv: bool) -> av.VideoFrame:
     out = av.VideoFrame(frame.width, frame.height, name)
     dtype = frame.format.dtype
-    planes = [_cpu(p) for p in frame.planes]
+    planes = [to_host(p) for p in frame.planes]
     if frame.format.kind == "rgb":
         planes[:3] = [planes[1], planes[2], planes[0]]
     if frame.format.kind == "gray":

@@ -80,7 +80,7 @@ def quantiles(histograms: Array, points: int = 256, *, out: Array | None = None,
     """Quantile functions (inverse cumulative histograms) by mid-ranks: float32 (rows, points) in 0..1.
 
     histograms  int32 (rows, bins). Entry k of a row is the level below which (k + 1/2) / points of the samples lie,
-    running linearly between the mid-ranks of occupied levels (Delon 2006). An empty histogram gives zeros.
+    running linearly between the mid-ranks of occupied levels. An empty histogram gives zeros.
     """
     histograms = as_input(histograms)
     if out is None:

@@ -28,7 +28,7 @@ BINS = 1024  # of histograms: four or more a code at 8 bits
 POINTS = 256  # of quantile functions
 TILES = (18, 32)  # rows, columns of the tiny picture
 _LETTERBOX_EVERY = 24  # frames
-_ENOUGH = 320_000  # pixels; larger pictures are sampled every second row and column or less
+_ENOUGH = 320_000  # pixels; of larger pictures every second, third ... row and column is counted
 
 Region = tuple[int, int, int, int]  # x0, y0, x1, y1
 
