@@ -101,9 +101,12 @@ def test_white_balance_keeps_the_luma_of_gray():
 
 def test_bands_are_the_documented_cosine():
     flat = np.full((90, 4, 3), 20000, np.uint16)
-    out = make("bands", fps=30).apply(flat, 7)
+    bands = make("bands", fps=30)
+    out = bands.apply(flat, 7)
+    drawn = bands.parameters(0)
     y = np.arange(90)
-    expected = 20000 * (1 + 0.25 * np.cos(2 * np.pi * (100 / 30 * 7 + 2.3 * y / 90)))
+    expected = 20000 * (1 + 0.25 * np.cos(2 * np.pi * (100 / 30 * 7 + drawn["phase"] + drawn["periods"] * y / 90)))
+    assert 1.5 <= drawn["periods"] < 3.5 and drawn != make("bands", seed=1, fps=30).parameters(0)
     assert np.abs(out[:, 0, 0] - expected).max() < 1
     assert np.array_equal(make("bands", fps=25).apply(flat, 0), make("bands", fps=25).apply(flat, 1))
     assert not np.array_equal(make("bands120", fps=25).apply(flat, 0), make("bands120", fps=25).apply(flat, 1))

@@ -251,13 +251,21 @@ class Batches(_Tone):
 
 
 class Bands(_Field):
-    """Mains light on a rolling shutter: rows times 1 + .25 cos(2 pi (f / fps * t + 2.3 y / height)), f = 100 Hz."""
+    """Mains light on a rolling shutter: rows times 1 + .25 cos(2 pi (f / fps t + k y / height + phase)), f = 100 Hz.
+
+    The seed draws k, 1.5 to 3.5 periods over the picture, and the phase.
+    """
 
     name = "bands"
     mains = 100.0
 
+    def __init__(self, *, seed: int = 0, strength: float = 1.0, fps: float = 30.0) -> None:
+        super().__init__(seed=seed, strength=strength, fps=fps)
+        self._periods, self._phase = (float(v) for v in self._rng().uniform((1.5, 0.0), (3.5, 1.0)))
+
     def parameters(self, t: int) -> dict[str, Any]:
-        return {"amplitude": 0.25 * self.strength, "phase": self.mains / self.fps * t % 1.0, "periods": 2.3}
+        phase = (self.mains / self.fps * t + self._phase) % 1.0
+        return {"amplitude": 0.25 * self.strength, "phase": phase, "periods": self._periods}
 
     def field(self, height: int, width: int, t: int) -> npt.NDArray[np.float32]:
         p = self.parameters(t)
