@@ -119,6 +119,49 @@ struct Counts {
   int* data;
 };
 
+// (change, gains, response, mask) as Python hands them in; the last three may be None, gains and response together.
+using Tones = std::tuple<py::object, py::object, py::object, py::object>;
+
+// The same, checked, for a picture that has been checked.
+struct TakenTones {
+  TakenTones(const Tones& tones, Device device, const Array& picture) {
+    const auto& [change, gains, response, mask] = tones;
+    arrays.push_back(take(change, device, "change", false));
+    if (arrays[0].shape.size() != 2) fail("change: expected shape (3, n)");
+    const int64_t size = arrays[0].shape[1];
+    if (size < 2 || size > (1 << 16)) fail("change: expected 2 to 65536 entries a channel");
+    map.table = {table<const float>(arrays[0], {3, size}, "change"), static_cast<int>(size)};
+    if (!gains.is_none()) {
+      arrays.push_back(take(gains, device, "gains", false));
+      arrays.push_back(take(response, device, "response", false));
+      map.field = field_of(arrays[1], table<const float>(arrays[2], {3, size}, "response"), picture);
+    }
+    if (!mask.is_none()) {
+      arrays.push_back(take(mask, device, "mask", false));
+      map.mask = plane<const uint8_t>(arrays.back(), "mask");
+      if (arrays.back().shape != picture.shape) fail("mask: expected the picture's shape (height, width)");
+    }
+  }
+
+  GainField field_of(const Array& gains, const float* response, const Array& picture) const {
+    const auto& s = gains.shape;
+    if (s.size() != 4) fail("gains: expected shape (3, bins, rows, columns)");
+    if (s[1] < 1 || s[2] < 1 || s[3] < 1 || s[2] > kMaxRows || s[1] > kMaxGains / s[3]) {
+      fail("gains: expected 1 or more bins, rows and columns, bins times columns at most " + std::to_string(kMaxGains) +
+           ", at most " + std::to_string(kMaxRows) + " rows");
+    }
+    return make_field(table<const float>(gains, {3, s[1], s[2], s[3]}, "gains"), response, static_cast<int>(s[1]),
+                      static_cast<int>(s[2]), static_cast<int>(s[3]), static_cast<int>(picture.shape[1]),
+                      static_cast<int>(picture.shape[0]), peak());
+  }
+
+  double peak() const { return map.table.size - 1; }
+
+  static constexpr int64_t kMaxRows = 1 << 16;
+  std::vector<Array> arrays;
+  ToneMap map{};
+};
+
 template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
@@ -235,8 +278,8 @@ void def_calls(py::module_& m) {
     });
   });
 
-  m.def("map_tones", [](const Objects& yuv, const CodingTuple& ct, const py::object& change, bool dither,
-                        const Objects& outs, StreamArg stream) {
+  m.def("map_tones", [](const Objects& yuv, const CodingTuple& ct, const Tones& tones, bool dither, const Objects& outs,
+                        StreamArg stream) {
     const auto in = take_all(yuv, device, "planes", false);
     const auto out = take_all(outs, device, "out", true);
     expect_three(in, "planes");
@@ -244,16 +287,43 @@ void def_calls(py::module_& m) {
     const Coding c = coding_from(ct);
     const Siting s = siting_of(in, c, "planes");
     for (int i = 0; i < 3; ++i) same_size(out[i], in[i], "out");
-    const std::vector<Array> tables{take(change, device, "change", false)};
-    if (tables[0].shape.size() != 2) fail("change: expected shape (3, n)");
-    const int size = static_cast<int>(tables[0].shape[1]);
-    if (size < 2 || size > (1 << 16)) fail("change: expected 2 to 65536 entries a channel");
-    const ToneTable t{table<const float>(tables[0], {3, size}, "change"), size};
     on_integer(in[0].dtype, "planes", [&](auto i) {
       const auto from = yuv_of<const decltype(i)>(in, "planes");
       const auto to = yuv_of<decltype(i)>(out, "out");
-      typename L::Scope scope(stream, {&in, &out, &tables});
-      L::map_tones(scope, from, c.at_peak(size - 1), s, t, dither, to);
+      const TakenTones t(tones, device, in[0]);
+      typename L::Scope scope(stream, {&in, &out, &t.arrays});
+      L::map_tones(scope, from, c.at_peak(t.peak()), s, t.map, dither, to);
+    });
+  });
+
+  m.def("map_tones_rgb", [](const Objects& rgb, const CodingTuple& ct, const Tones& tones, bool dither,
+                            const Objects& outs, StreamArg stream) {
+    const auto in = take_all(rgb, device, "planes", false);
+    const auto out = take_all(outs, device, "out", true);
+    expect_three(in, "planes");
+    expect_three(out, "out");
+    const Coding c = coding_from(ct);
+    same_size(out[0], in[0], "out");
+    on_integer(in[0].dtype, "planes", [&](auto i) {
+      const auto from = rgb_of<const decltype(i)>(in, "planes");
+      const auto to = rgb_of<decltype(i)>(out, "out");
+      const TakenTones t(tones, device, in[0]);
+      typename L::Scope scope(stream, {&in, &out, &t.arrays});
+      L::map_tones_rgb(scope, from, c.at_peak(t.peak()), t.map, dither, to);
+    });
+  });
+
+  m.def("map_tones_gray", [](const py::object& gray, const CodingTuple& ct, const Tones& tones, bool dither,
+                             const py::object& target, StreamArg stream) {
+    const std::vector<Array> in{take(gray, device, "plane", false), take(target, device, "out", true)};
+    const Coding c = coding_from(ct);
+    same_size(in[1], in[0], "out");
+    on_integer(in[0].dtype, "plane", [&](auto i) {
+      const auto from = plane<const decltype(i)>(in[0], "plane");
+      const auto to = plane<decltype(i)>(in[1], "out");
+      const TakenTones t(tones, device, in[0]);
+      typename L::Scope scope(stream, {&in, &t.arrays});
+      L::map_tones_gray(scope, from, c.at_peak(t.peak()), t.map, dither, to);
     });
   });
 

@@ -66,6 +66,8 @@ struct CudaLaunchers {
   RM_LAUNCH(smooth)
   RM_LAUNCH(apply_lut)
   RM_LAUNCH(map_tones)
+  RM_LAUNCH(map_tones_rgb)
+  RM_LAUNCH(map_tones_gray)
   RM_LAUNCH(area_mean)
 #undef RM_LAUNCH
 };

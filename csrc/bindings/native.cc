@@ -53,6 +53,14 @@ struct CpuLaunchers {
     cpu::map_tones(std::forward<A>(a)...);
   }
   template <class... A>
+  static void map_tones_rgb(Scope&, A&&... a) {
+    cpu::map_tones_rgb(std::forward<A>(a)...);
+  }
+  template <class... A>
+  static void map_tones_gray(Scope&, A&&... a) {
+    cpu::map_tones_gray(std::forward<A>(a)...);
+  }
+  template <class... A>
   static void area_mean(Scope&, A&&... a) {
     cpu::area_mean(std::forward<A>(a)...);
   }

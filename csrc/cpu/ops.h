@@ -41,8 +41,14 @@ void apply_lut(const Plane<const In>& in, const float* lut, int lut_size, float 
                const Plane<Out>& out);
 
 template <class T>
-void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ToneTable& table,
-               bool dither, const Yuv<T>& out);
+void map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ToneMap& map, bool dither,
+               const Yuv<T>& out);
+template <class T>
+void map_tones_rgb(const RgbPlanes<const T>& in, const YuvCoding& coding, const ToneMap& map, bool dither,
+                   const RgbPlanes<T>& out);
+template <class T>
+void map_tones_gray(const Plane<const T>& in, const YuvCoding& coding, const ToneMap& map, bool dither,
+                    const Plane<T>& out);
 
 template <class T>
 void area_mean(const Plane<const T>& in, int columns, int rows, float* out);

@@ -28,8 +28,14 @@ template <class In, class Out>
 cudaError_t apply_lut(const Plane<const In>& in, const float* lut, int lut_size, float max_code, bool dither,
                       const Plane<Out>& out, cudaStream_t stream);
 template <class T>
-cudaError_t map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ToneTable& table,
+cudaError_t map_tones(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ToneMap& map,
                       bool dither, const Yuv<T>& out, cudaStream_t stream);
+template <class T>
+cudaError_t map_tones_rgb(const RgbPlanes<const T>& in, const YuvCoding& coding, const ToneMap& map, bool dither,
+                          const RgbPlanes<T>& out, cudaStream_t stream);
+template <class T>
+cudaError_t map_tones_gray(const Plane<const T>& in, const YuvCoding& coding, const ToneMap& map, bool dither,
+                           const Plane<T>& out, cudaStream_t stream);
 template <class T>
 cudaError_t area_mean(const Plane<const T>& in, int columns, int rows, float* out, cudaStream_t stream);
 
