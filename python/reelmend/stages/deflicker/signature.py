@@ -13,6 +13,7 @@ from ...frame import Frame
 
 __all__ = [
     "BINS",
+    "FINE",
     "POINTS",
     "TILES",
     "Letterbox",
@@ -26,7 +27,8 @@ __all__ = [
 
 BINS = 1024  # of histograms: four or more a code at 8 bits
 POINTS = 256  # of quantile functions
-TILES = (18, 32)  # rows, columns of the tiny picture
+FINE = (36, 64)  # rows, columns of the tiny picture
+TILES = (18, 32)  # the same at half the size
 _LETTERBOX_EVERY = 24  # frames
 _ENOUGH = 320_000  # pixels; of larger pictures every second, third ... row and column is counted
 
@@ -37,13 +39,18 @@ Region = tuple[int, int, int, int]  # x0, y0, x1, y1
 class Structure:
     """How one frame is built.
 
-    tiles  float32 (3, rows, columns): means of R, G, B, 0..1
-    ranks  float32 (rows * columns,): zero-mean unit-norm ranks of the tiles' luma. Ranks do not change under any tone
-           curve, so the product of two is how alike two pictures are built whatever their exposure
+    fine     float32 (3, rows, columns): means of R, G, B over small tiles, 0..1
+    tiles    the same at half the size
+    ranks    float32 (n,): zero-mean unit-norm ranks of the tiles' luma. Ranks do not change under any tone curve, so
+             the product of two is how alike two pictures are built whatever their exposure
+    texture  float32 (n,): zero-mean unit-norm log luma of the tiles against their surroundings, which light that falls
+             unevenly, but smoothly, does not change
     """
 
+    fine: NDArray[np.float32]
     tiles: NDArray[np.float32]
     ranks: NDArray[np.float32]
+    texture: NDArray[np.float32]
 
     def inside(self, region: Region, width: int, height: int) -> tuple[slice, slice]:
         """The rows and columns of tiles that lie wholly inside a region of a frame of this size."""
@@ -82,15 +89,26 @@ def structure_of(frame: Frame) -> Structure:
     """The structure of a frame (any device)."""
     fmt = frame.format
     views = frame.planes[: 1 if fmt.kind == "gray" else 3]
-    rows = min(TILES[0], min(int(v.shape[0]) for v in views))
-    columns = min(TILES[1], min(int(v.shape[1]) for v in views))
+    rows = min(FINE[0], min(int(v.shape[0]) for v in views))
+    columns = min(FINE[1], min(int(v.shape[1]) for v in views))
     means = [ops.to_host(ops.area_mean(v, (rows, columns))) for v in views]
     if fmt.kind == "gray":
         means *= 3
-    tiles: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
+    fine: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
     if fmt.kind == "yuv":
-        tiles = _to_rgb(tiles, frame.coding, fmt.max_code)
-    return Structure(tiles, _ranks(tiles[0] * 0.299 + tiles[1] * 0.587 + tiles[2] * 0.114))
+        fine = _to_rgb(fine, frame.coding, fmt.max_code)
+    tiles = _halved(_halved(fine, 1), 2)
+    luma = tiles[0] * 0.299 + tiles[1] * 0.587 + tiles[2] * 0.114
+    return Structure(fine, tiles, _ranks(luma), _texture(luma))
+
+
+def _halved(tiles: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Means of neighbouring pairs along an axis of the full number of tiles; tiny pictures have fewer and keep them."""
+    if tiles.shape[axis] < FINE[axis - 1]:
+        return tiles
+    even, odd = (tuple(slice(k, None, 2) if a == axis else slice(None) for a in range(3)) for k in (0, 1))
+    half: NDArray[np.float32] = (tiles[even] + tiles[odd]) * np.float32(0.5)
+    return half
 
 
 def _to_rgb(tiles: NDArray[np.float32], coding: dict[str, Any], max_code: int) -> NDArray[np.float32]:
@@ -116,6 +134,29 @@ def _ranks(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     ranks[order] = np.arange(flat.size, dtype=np.float32)
     ranks -= ranks.mean()
     return ranks / np.float32(np.linalg.norm(ranks))
+
+
+def _texture(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log luma minus its rows' medians and its mean over 7 x 7 tiles, as a unit vector; zeros for a flat picture."""
+    light = np.log(np.maximum(luma, 0.0) + np.float32(0.02), dtype=np.float32)
+    light -= np.median(light, axis=1, keepdims=True)
+    flat: NDArray[np.float32] = (light - _box(light, 3)).ravel()
+    flat = flat - flat.mean(dtype=np.float32)
+    norm = float(np.linalg.norm(flat))
+    return flat / np.float32(norm) if norm > 0.02 * np.sqrt(flat.size) else np.zeros_like(flat)
+
+
+def _box(x: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Means over (2 radius + 1) squared, fewer at the edges."""
+    for axis in (0, 1):
+        n = x.shape[axis]
+        total = np.zeros((n + 1, *np.delete(x.shape, axis)), np.float32)
+        np.cumsum(np.moveaxis(x, axis, 0), axis=0, out=total[1:])
+        at = np.arange(n)
+        last, first = np.minimum(at + radius + 1, n), np.maximum(at - radius, 0)
+        means = (total[last] - total[first]) / (last - first)[:, None].astype(np.float32)
+        x = np.moveaxis(means, 0, axis)
+    return x
 
 
 def find_letterbox(frame: Frame) -> Region | None:

@@ -123,7 +123,7 @@ class _Runtime(StageRuntime):
 
     def push(self, frame: Frame) -> list[Frame]:
         structure = structure_of(frame)
-        shot = self._shots.number(structure.ranks)
+        shot = self._shots.number(structure)
         if shot <= self._newest and self._window and self._window[-1][0].shot != shot:
             self._unflag_flash(shot)
         cut = shot > self._newest > 0
