@@ -27,7 +27,7 @@ _WORDS = {
 _SHARE = 0.10  # of the frames, from which a kind is one of the clip's
 _LEAST = 12  # frames of a kind that make a verdict, however long the clip
 _NOTES = 8  # distinct notes kept of a kind
-_SPANS = 6  # ranges of frames written out of a kind
+_SPANS = 4  # ranges of frames written out of a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,15 +221,15 @@ class Summary:
 
     def __str__(self) -> str:
         words = self.words
+        left = self.frames - self.touched
         lines = [
-            f"verdict  {self.verdict}: {words[0].lower()}{words[1:]}",
-            f"frames   {self.frames}: {self.touched} treated, {self.frames - self.touched} left bit for bit; "
-            f"{_count(self.cuts, 'cut')}, {self.unsure} unsure",
+            f"verdict  {words[0].lower()}{words[1:]}",
+            f"frames   {self.frames}: {self.touched} treated, {left} left bit for bit; {self.unsure} unsure",
+            f"cuts     {self.cuts}",
         ]
         order = [name for name in KINDS if name in self.found]
         if order:
-            digits = max(len(str(self.found[name].frames)) for name in order)
-            digits = max(digits, len("frames"))
+            digits = max(len("frames"), *(len(str(self.found[name].frames)) for name in order))
             lines.append(f"kind     {'':<11}  {'frames':>{digits}}  share   cured   mean    max  where")
         for name in order:
             k = self.found[name]
@@ -244,7 +244,3 @@ class Summary:
 def _percent(part: int, whole: int) -> str:
     share = 100 * part / whole if whole else 0.0
     return "< 1 %" if 0 < share < 1 else f"{share:.0f} %"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
