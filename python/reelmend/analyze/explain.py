@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,30 @@ _OF_CHANNELS = ("color",)  # ... of the means of R, G and B
 
 
 def explain_paths(
-    path: str | os.PathLike[str] | None, output: str | os.PathLike[str], *, overwrite: bool = False
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    frames: Sequence[str] = (),
 ) -> tuple[str, str]:
     """The names of the table and the picture: PATH.csv and PATH.png.
 
     path       a base name, a name that ends in .csv or .png, or a folder, where they are named after the output;
-               None for names beside the output: steady.mp4 gives steady.explain.csv and steady.explain.png
-    output     the video; a folder or pattern of pictures counts by its folder's name
+               "" for names beside the output: steady.mp4 gives steady.explain.csv and steady.explain.png
+    output     the video; of pictures, their folder gives the name
     overwrite  whether the files may be there already
+    frames     folders that hold videos as pictures: among them the picture would be taken for a frame
 
     Raises OptionError where they cannot be written. Nothing is made.
     """
-    name = os.fspath(path) if path is not None else ""
+    name = os.fspath(path)
     folder = bool(name) and (name.endswith(("/", os.sep)) or os.path.isdir(name))
     if not name or folder:
         beside = _named_after(os.fspath(output))
         base = os.path.join(name, beside.name) if folder else str(beside)
     else:
         base = name[:-4] if name.lower().endswith((".csv", ".png")) else name
-    if not Path(base).name.strip("."):
+    if not os.path.basename(base).strip("."):
         raise OptionError(f"explain: {name!r} is no name for files; expected one such as 'steady.explain', or a folder")
     parent = os.path.dirname(base) or "."
     if not os.path.isdir(parent):
@@ -57,17 +62,17 @@ def explain_paths(
         raise OptionError(f"explain: {base}.csv: the folder {parent} {what}")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OptionError(f"explain: {base}.csv: the folder {parent} may not be written to; check its permissions")
+    if any(os.path.realpath(held or ".") == os.path.realpath(parent) for held in frames):
+        raise OptionError(f"explain: {base}.png: would lie among the frames of a video; choose another folder")
     for made in (f"{base}.csv", f"{base}.png"):
         if not os.path.lexists(made):
             continue
         if not os.path.isfile(made):
-            raise OptionError(f"explain: {made} is there already and is not a file; choose another name")
+            raise OptionError(f"explain: {made}: is there already and is not a file; choose another name")
         if not overwrite:
-            raise OptionError(
-                f"explain: {made} already exists; choose another name, or allow overwriting (--overwrite)"
-            )
+            raise OptionError(f"explain: {made}: already exists; choose another name, or overwrite (--overwrite)")
         if not os.access(made, os.W_OK):
-            raise OptionError(f"explain: {made} may not be written; check its permissions")
+            raise OptionError(f"explain: {made}: may not be written; check its permissions")
     return f"{base}.csv", f"{base}.png"
 
 
@@ -75,11 +80,13 @@ def _named_after(output: str) -> Path:
     if output == "-":
         raise OptionError("explain: an output of '-' gives no name to go by; give one, such as 'steady.explain'")
     path = Path(output)
+    if "%" in path.name:
+        path = path.parent
+    elif not (output.endswith(("/", os.sep)) or path.is_dir()):
+        path = path.with_suffix("")
     if not path.name or path.name == "..":
         path = path.resolve()
-    if not (output.endswith(("/", os.sep)) or path.is_dir()):
-        path = path.parent if "%" in path.name else path.with_suffix("")
-    return path.with_name(f"{path.name or 'out'}.explain")
+    return path.with_name(f"{path.name}.explain") if path.name else path / "explain"
 
 
 def why_no_picture() -> str | None:

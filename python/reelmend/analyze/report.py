@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,8 +225,12 @@ def findings_plot(course: Course, path: str | os.PathLike[str], *, title: str) -
     _time_axis((luma, deviation, lanes, strip), course)
     figure.text(0.088, 1 - 0.42 / tall, title, fontsize=14, color=INK, va="center", ha="left", weight="bold")
     name = os.fspath(path)
-    figure.savefig(name + ".part", format="png")
-    os.replace(name + ".part", name)
+    try:
+        figure.savefig(name + ".part", format="png")
+        os.replace(name + ".part", name)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name + ".part")
 
 
 def _headroom(axes: Any, pair: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], least: float) -> None:
