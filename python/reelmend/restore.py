@@ -176,7 +176,8 @@ class _Explained:
         self.files: tuple[str, ...] = ()
         self._explainer = Explainer(table, picture)
         self.notes = self._explainer.notes
-        self._stage: str | None = None
+        self._stage = ""
+        self._broken = False
         self._summary: FindingSummary | None = None
 
     @property
@@ -184,14 +185,15 @@ class _Explained:
         return str(self._summary) if self._summary is not None else ""
 
     def hear(self, stage: str, finding: Finding) -> None:
+        self._stage = self._stage or stage
+        if stage != self._stage or self._broken:
+            return
         try:
-            if self._summary is None:
-                self._stage, self._summary = stage, finding.summary()
-            if stage == self._stage:
-                self._summary.add(finding)
-                self._explainer.add(finding.as_dict())
+            self._summary = self._summary or finding.summary()
+            self._summary.add(finding)
+            self._explainer.add(finding.as_dict())
         except Exception as error:
-            self._stage = None
+            self._broken = True
             self.notes.append(f"explain: stopped after {self._explainer.rows} frames ({error})")
 
     def finish(self) -> None:
