@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ import reelmend
 from reelmend.errors import OptionError, SinkError, SourceError, StageError
 from reelmend.frame import Frame, VideoInfo
 from reelmend.media import open_source
-from reelmend.restore import Progress, RestoreInterrupted, plan_restore, restore
+from reelmend.restore import Progress, RestoreInterrupted, RestoreResult, plan_restore, restore
 from reelmend.stage import Declaration, Stage, StageRuntime
 
 
@@ -279,3 +280,151 @@ def test_a_folder_in_and_out(tmp_path: Path) -> None:
     assert result.frames_out == 6
     with av.open(str(tmp_path / "out.mkv")) as out:
         assert out.streams.video[0].average_rate == Fraction(24000, 1001)
+
+
+# --- explaining --------------------------------------------------------------------------------------------------
+
+
+def flickering(path: Path, frames: int = 60) -> Path:
+    rng = np.random.default_rng(3)
+    ground = rng.integers(40, 180, (64, 96, 3)).astype(np.float32)
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for index in range(frames):
+            picture = np.clip(ground * (1 + 0.06 * rng.standard_normal()), 0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts = index
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_explain(tmp_path: Path) -> None:
+    source = flickering(tmp_path / "in.mp4")
+    plain = restore(source, tmp_path / "plain.mp4", stages=[reelmend.Deflicker()], preset="ultrafast")
+    assert (plain.explain, plain.summary) == ((), "")
+    result = restore(source, tmp_path / "out.mp4", stages=[reelmend.Deflicker()], preset="ultrafast", explain="")
+    assert result.notes == ()
+    assert result.explain == (str(tmp_path / "out.explain.csv"), str(tmp_path / "out.explain.png"))
+    assert all(Path(name).stat().st_size > 0 for name in result.explain)
+    told = rows(tmp_path / "out.explain.csv")
+    assert [int(row["frame"]) for row in told] == list(range(60))
+    assert [float(row["time"]) for row in told] == [float(t) for t in times(tmp_path / "out.mp4")]
+    assert {row["kind"] for row in told[20:]} == {"global"}
+    assert result.summary.startswith("verdict  global flicker\nframes   60: ")
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
+
+
+def test_explain_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = flickering(tmp_path / "in.mp4", 3)
+    plan = plan_restore(source, tmp_path / "out.mp4", stages=[reelmend.Deflicker()], explain=tmp_path / "told")
+    assert plan.explain == (f"{tmp_path}/told.csv", f"{tmp_path}/told.png")
+    assert f"explain  {tmp_path}/told.csv" in str(plan)
+    monkeypatch.setattr(reelmend.restore, "why_no_picture", lambda: "no matplotlib here")
+    plan = plan_restore(source, tmp_path / "out.mp4", stages=[reelmend.Deflicker()], explain=tmp_path / "told")
+    assert plan.explain == (f"{tmp_path}/told.csv",)
+    assert "no matplotlib here" in plan.notes
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("call", [restore, plan_restore])
+def test_explain_is_refused_before_the_run(tmp_path: Path, call: Any) -> None:
+    source = flickering(tmp_path / "in.mp4", 3)
+    (tmp_path / "told.csv").write_text("mine")
+    for where, message in ((tmp_path / "told", "already exists"), (tmp_path / "no" / "told", "does not exist")):
+        with pytest.raises(OptionError, match=message):
+            call(source, tmp_path / "out.mp4", stages=[reelmend.Deflicker()], explain=where)
+    with pytest.raises(OptionError, match="among the frames"):
+        call(source, f"{tmp_path}/%04d.png", stages=[reelmend.Deflicker()], explain=tmp_path / "x")
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", "told.csv"]
+    assert (tmp_path / "told.csv").read_text() == "mine"
+
+
+def test_explain_never_lands_among_the_input_pictures(tmp_path: Path) -> None:
+    restore(clip(tmp_path / "in.mp4", 3, sound=False), f"{tmp_path}/scan/", stages=[])
+    where = tmp_path / "scan" / "000001"
+    with pytest.raises(OptionError, match="among the frames"):
+        restore(tmp_path / "scan", tmp_path / "out.mkv", stages=[], explain=where, overwrite=True)
+    assert len(os.listdir(tmp_path / "scan")) == 3
+
+
+def test_explain_with_nobody_to_tell_is_a_note(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 5)
+    result = restore(source, tmp_path / "out.mp4", stages=[Delay()], preset="ultrafast", explain="")
+    assert (result.explain, result.summary, result.frames_out) == ((), "", 5)
+    assert any("something to tell" in note for note in result.notes)
+
+
+def test_explaining_never_loses_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = flickering(tmp_path / "in.mp4")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no ink")
+
+    def run(out: str) -> RestoreResult:
+        return restore(source, tmp_path / out, stages=[reelmend.Deflicker()], preset="ultrafast", explain="")
+
+    monkeypatch.setattr("reelmend.analyze.explain.findings_plot", broken)
+    result = run("a.mp4")
+    assert result.frames_out == 60
+    assert any("no ink" in note for note in result.notes)
+    assert result.explain == (str(tmp_path / "a.explain.csv"),)
+    assert len(rows(tmp_path / "a.explain.csv")) == 60
+    monkeypatch.setattr("reelmend.stages.deflicker.Summary.add", broken)
+    result = run("b.mp4")
+    assert result.frames_out == 60
+    assert sum("no ink" in note for note in result.notes) == 1
+    assert times(tmp_path / "b.mp4") == times(source)
+
+
+def test_explain_of_a_failed_and_of_an_interrupted_run(tmp_path: Path) -> None:
+    source = flickering(tmp_path / "in.mp4", 100)
+    stages = [reelmend.Deflicker(mode="live"), Delay(0, fail_at=60)]
+    with pytest.raises(StageError):
+        restore(source, tmp_path / "a.mp4", stages=stages, preset="ultrafast", explain="")
+    assert 60 <= len(rows(tmp_path / "a.explain.csv")) <= 61
+    assert (tmp_path / "a.explain.png").stat().st_size > 0
+
+    def stop(at: Progress) -> None:
+        if at.frames_in == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(RestoreInterrupted) as caught:
+        restore(
+            source, tmp_path / "b.mp4", stages=[reelmend.Deflicker()], preset="ultrafast", explain="", progress=stop
+        )
+    assert len(caught.value.result.explain) == 2
+    assert "frames   50: " in caught.value.result.summary
+    assert len(rows(tmp_path / "b.explain.csv")) == 50
+
+
+KILLED = """
+import sys, reelmend
+def tell(at):
+    print(at.frames_in, flush=True)
+reelmend.restore(sys.argv[1], sys.argv[2], stages=[reelmend.Deflicker(mode="live")], preset="ultrafast",
+                 explain="", progress=tell)
+"""
+
+
+def test_a_killed_run_leaves_its_table(tmp_path: Path) -> None:
+    source = flickering(tmp_path / "in.mp4", 1500)
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(source), str(tmp_path / "out.mp4")], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.strip() == "120":
+            child.kill()
+            break
+    child.communicate(timeout=20)
+    told = rows(tmp_path / "out.explain.csv")
+    assert 120 <= len(told) < 1500
+    assert all(None not in row and None not in row.values() for row in told)
+    assert [int(row["frame"]) for row in told] == list(range(len(told)))

@@ -423,3 +423,83 @@ def test_stats():
     assert (double.name, double.frames_in, double.frames_out) == ("double", 5, 10)
     assert delay.seconds > 0
     assert double.seconds > 0
+
+
+# --- listening ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Told:
+    index: int
+
+
+@dataclass(frozen=True)
+class Telling(Delay):
+    """A delay that tells of each frame as it gives it."""
+
+    name: ClassVar[str] = "telling"
+
+    def open(self, info, device):
+        return TellingRuntime(self)
+
+
+class TellingRuntime(DelayRuntime):
+    listener = None
+    count = 0
+
+    def listen(self, listener):
+        self.listener = listener
+
+    def tell(self, frames):
+        for _ in frames:
+            if self.listener:
+                self.listener(Told(self.count))
+            self.count += 1
+        return frames
+
+    def push(self, frame):
+        return self.tell(super().push(frame))
+
+    def flush(self):
+        return self.tell(super().flush())
+
+
+def test_listening_hears_each_frame_in_order_from_the_stages_that_tell():
+    stream = Stream([Delay(1), Telling(2)], INFO)
+    heard = []
+    stream.listen(lambda stage, finding: heard.append((stage, finding.index)))
+    for t in range(6):
+        stream.push(frame(t))
+        assert len(heard) == max(0, t - 2)
+    stream.flush()
+    assert heard == [("telling", t) for t in range(6)]
+
+
+def test_listening_before_the_first_frame_and_across_reopening():
+    stream = Stream([Telling(1)])
+    heard = []
+    stream.listen(lambda stage, finding: heard.append(finding.index))
+    for t in range(3):
+        stream.push(frame(t))
+    for t in range(2):
+        stream.push(frame(t, width=10))
+    stream.flush()
+    assert heard == [0, 1, 2, 0, 1]
+
+
+def test_listening_ends_and_stages_without_findings_need_nothing():
+    stream = Stream([Telling(0), Double()], INFO)
+    heard = []
+    stream.listen(lambda stage, finding: heard.append(finding.index))
+    stream.push(frame(0))
+    stream.listen(None)
+    stream.push(frame(1))
+    assert heard == [0]
+    assert DoubleRuntime().listen(print) is None
+
+
+def test_what_a_listener_raises_ends_the_push():
+    stream = Stream([Telling(0)], INFO)
+    stream.listen(lambda stage, finding: 1 / 0)
+    with pytest.raises(StageError, match="stage 'telling' failed at frame 0"):
+        stream.push(frame(0))

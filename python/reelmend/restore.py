@@ -15,12 +15,13 @@ from fractions import Fraction
 from types import FrameType, ModuleType
 from typing import Any
 
+from .analyze.explain import Explainer, explain_paths, why_no_picture
 from .convert import to_host
 from .errors import OptionError, ReelmendError
 from .frame import Frame, VideoInfo
 from .media import Prefetch, Source, open_source
-from .media.sinks import Sink, SinkPlan, open_sink, plan_sink
-from .stage import Stage
+from .media.sinks import Sink, SinkPlan, container_of, open_sink, plan_sink
+from .stage import Finding, FindingSummary, Stage
 from .stream import Plan, Stream
 
 __all__ = ["Progress", "RestoreInterrupted", "RestorePlan", "RestoreResult", "plan_restore", "restore"]
@@ -58,6 +59,8 @@ class RestoreResult:
     notes        what could not be kept or was done otherwise, as sentences
     problem      where the input broke off, or None
     interrupted  True if it was stopped by hand
+    explain      the files that tell what was found and done, where that was asked for
+    summary      the same in a few lines, or ""
     """
 
     frames_in: int
@@ -69,6 +72,8 @@ class RestoreResult:
     problem: str | None
     interrupted: bool
     output: str
+    explain: tuple[str, ...] = ()
+    summary: str = ""
 
 
 class RestoreInterrupted(KeyboardInterrupt):
@@ -90,6 +95,7 @@ class RestorePlan:
     stages: Plan
     sink: SinkPlan
     notes: tuple[str, ...]
+    explain: tuple[str, ...] = ()
 
     @property
     def memory(self) -> int:
@@ -109,6 +115,7 @@ class RestorePlan:
             f"encoder  {self.sink.encoder}",
         ]
         lines += [f"copied   {name}" for name in self.sink.copied]
+        lines += [f"explain  {name}" for name in self.explain]
         lines += [f"note     {note}" for note in self.notes]
         lines.append(f"memory   at most {self.memory / 2**20:.0f} MiB of frames and tables")
         return "\n".join(lines)
@@ -125,16 +132,77 @@ def plan_restore(
     preset: str | None = None,
     overwrite: bool = False,
     rate: Fraction | int | str = 24,
+    explain: str | os.PathLike[str] | None = None,
 ) -> RestorePlan:
     """The whole plan of a `restore` with the same arguments. The input is opened, nothing is written."""
     with open_source(input, rate=rate) as source:
+        paths = _explain_paths(explain, source, os.fspath(output), overwrite)
+        missing = why_no_picture() if paths else None
         plan = Stream.planned(stages, source.info, device)
         sink = plan_sink(
             output, plan.output, source=source, encoder=encoder, crf=crf, preset=preset, overwrite=overwrite
         )
+        notes = (*source.notes, *sink.notes, *([missing] if missing else ()))
         return RestorePlan(
-            source.name, os.fspath(output), source.info, source.seconds, plan, sink, (*source.notes, *sink.notes)
+            source.name,
+            os.fspath(output),
+            source.info,
+            source.seconds,
+            plan,
+            sink,
+            notes,
+            paths[:1] if missing else paths,
         )
+
+
+def _explain_paths(
+    explain: str | os.PathLike[str] | None, source: Source, output: str, overwrite: bool
+) -> tuple[str, ...]:
+    if explain is None:
+        return ()
+    frames = [os.path.dirname(name) for name in getattr(source, "files", ())[:1]]
+    if container_of(output) == "pictures":
+        frames.append(output if os.path.isdir(output) else os.path.dirname(output))
+    return explain_paths(explain, output, overwrite=overwrite, frames=frames)
+
+
+class _Explained:
+    """What the first stage that has something to tell tells: to files as the run goes, and summed up.
+
+    Whatever goes wrong in it ends the telling and not the run.
+    """
+
+    def __init__(self, table: str, picture: str) -> None:
+        self.files: tuple[str, ...] = ()
+        self._explainer = Explainer(table, picture)
+        self.notes = self._explainer.notes
+        self._stage = ""
+        self._broken = False
+        self._summary: FindingSummary | None = None
+
+    @property
+    def summary(self) -> str:
+        return str(self._summary) if self._summary is not None else ""
+
+    def hear(self, stage: str, finding: Finding) -> None:
+        self._stage = self._stage or stage
+        if stage != self._stage or self._broken:
+            return
+        try:
+            self._summary = self._summary or finding.summary()
+            self._summary.add(finding)
+            self._explainer.add(finding.as_dict())
+        except Exception as error:
+            self._broken = True
+            self.notes.append(f"explain: stopped after {self._explainer.rows} frames ({error})")
+
+    def finish(self) -> None:
+        """Close and draw. A Ctrl-C while it draws is let through."""
+        try:
+            told = (self._summary.verdict, self._summary.words) if self._summary is not None else ()
+            self.files = self._explainer.finish(*told)
+        except Exception as error:
+            self.notes.append(f"explain: {error}")
 
 
 class _Interrupts:
@@ -188,6 +256,7 @@ def restore(
     rate: Fraction | int | str = 24,
     limit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    explain: str | os.PathLike[str] | None = None,
 ) -> RestoreResult:
     """Restore a video file, with its sound, subtitles, chapters and tags, at its exact times.
 
@@ -198,6 +267,9 @@ def restore(
     encoder, crf, preset, overwrite   as `reelmend.media.open_sink` takes them
     limit     stop after so many frames of the input
     progress  called after every frame of the input with a Progress
+    explain   tell what was found and done, frame by frame: a table (PATH.csv, written as the run goes) and a picture
+              of it (PATH.png, with the extra `plot`). PATH is a base name, either name, or a folder; "" names them
+              after the output: steady.explain.csv. Existing ones are replaced only with `overwrite`
 
     Decoding, the stages and encoding overlap in three threads. A damaged input gives a file of all its good
     frames and `problem` in the result. Ctrl-C closes the file and raises RestoreInterrupted. Any error leaves
@@ -207,7 +279,11 @@ def restore(
         raise OptionError(f"limit is a number of frames, at least 1; got {limit}")
     begin = time.perf_counter()
     with open_source(input, rate=rate) as source:
+        paths = _explain_paths(explain, source, os.fspath(output), overwrite)
+        explained = _Explained(*paths) if paths else None
         stream = Stream(stages, source.info, device=device)
+        if explained is not None:
+            stream.listen(explained.hear)
         plan = stream.plan
         sink = open_sink(
             output, plan.output, source=source, encoder=encoder, crf=crf, preset=preset, overwrite=overwrite
@@ -225,19 +301,30 @@ def restore(
                 run.give_up(flush=False)
                 if isinstance(error, ReelmendError) and sink.kept not in str(error):
                     error.add_note(sink.kept)
+                if explained is not None:
+                    explained.finish()
                 raise
+        seconds = time.perf_counter() - begin
+        if explained is not None:
+            try:
+                explained.finish()
+            except KeyboardInterrupt:
+                interrupted = True
         fallbacks = (f"{f.used} instead of {f.wanted}: {f.why}" for f in plan.fallbacks)
-        notes = tuple(dict.fromkeys((*source.notes, *fallbacks, *sink.notes)))
+        told = explained.notes if explained is not None else ()
+        notes = tuple(dict.fromkeys((*source.notes, *fallbacks, *sink.notes, *told)))
         result = RestoreResult(
             run.frames_in,
             sink.written,
-            time.perf_counter() - begin,
+            seconds,
             plan,
             sink.encoder,
             notes,
             source.problem,
             interrupted,
             os.fspath(output),
+            explained.files if explained is not None else (),
+            explained.summary if explained is not None else "",
         )
     if interrupted:
         raise RestoreInterrupted(result)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from .errors import OptionError
 from .frame import Frame, VideoInfo
 
-__all__ = ["Declaration", "Fallback", "Stage", "StageRuntime"]
+__all__ = ["Declaration", "Fallback", "Finding", "FindingSummary", "Stage", "StageRuntime"]
 
 State = Literal["none", "window", "recurrent"]
 
@@ -46,6 +47,35 @@ class Declaration:
     notes: tuple[str, ...] = ()
 
 
+class Finding(Protocol):
+    """What a stage has to tell of one frame it gave out. The stage's own class says the rest."""
+
+    @property
+    def index(self) -> int:
+        """Number of the frame, from 0 at the opening of the stage."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """One flat row of plain values, with the same keys for every frame."""
+
+    def summary(self) -> FindingSummary:
+        """A new, empty summary that findings of this stage can be added to."""
+
+
+class FindingSummary(Protocol):
+    """What findings come to over a whole clip. Its text is meant to be read."""
+
+    def add(self, findings: Any, /) -> None:
+        """Count one frame."""
+
+    @property
+    def verdict(self) -> str:
+        """One word."""
+
+    @property
+    def words(self) -> str:
+        """The verdict in words, for a title."""
+
+
 class StageRuntime(ABC):
     """A stage opened for one video on one device. Passive and synchronous: no threads, no queues.
 
@@ -67,6 +97,15 @@ class StageRuntime(ABC):
     def update(self, **options: Any) -> None:
         """Change options from the next pushed frame on. Raises OptionError for one that cannot change."""
         raise OptionError(f"{type(self).__name__} has no option that can change in a run: got {', '.join(options)}")
+
+    def listen(self, listener: Callable[[Finding], None] | None) -> None:
+        """Have `listener` called with what was found and done, once for each frame given out, in their order.
+
+        It is called inside push and flush, before they return, and should be quick; what it raises, they raise.
+        None ends it. A stage that has nothing to tell never calls, and need not do anything here. What is given
+        out does not depend on there being a listener.
+        """
+        return
 
 
 class Stage(ABC):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from .convert import check_device, to_device
 from .errors import FormatError, PlanError, StageError
 from .frame import Array, Frame, VideoInfo
-from .stage import Declaration, Fallback, Stage, StageRuntime
+from .stage import Declaration, Fallback, Finding, Stage, StageRuntime
 
 __all__ = ["Plan", "StageStats", "Stream"]
 
@@ -137,6 +138,7 @@ class Stream:
         self._info: VideoInfo | None = None
         self._plan: Plan | None = None
         self._arrays = 0
+        self._listener: Callable[[str, Finding], None] | None = None
         if info is not None:
             self._open(info)
 
@@ -203,6 +205,18 @@ class Stream:
         if not named:
             raise PlanError(f"no open stage {stage!r}; this stream has: {', '.join(s.name for s in self._stages)}")
 
+    def listen(self, listener: Callable[[str, Finding], None] | None) -> None:
+        """Have `listener(stage_name, finding)` called for each frame that a stage with something to tell gives out.
+
+        Called inside push and flush, in the order of the stage's frames; what it raises ends the push as a StageError.
+        It stays when stages are opened anew, for frames of another size or format. None ends it.
+
+            stream.listen(lambda stage, finding: print(stage, finding.as_dict()))
+        """
+        self._listener = listener
+        for link in self._links:
+            self._attach(link)
+
     def process(self, frames: Iterable[Frame | Array]) -> Iterator[Frame]:
         """Push each, then flush: a generator over all output frames."""
         for frame in frames:
@@ -224,13 +238,19 @@ class Stream:
             frames = ready
         return frames
 
+    def _attach(self, link: _Link) -> None:
+        link.runtime.listen(None if self._listener is None else partial(self._listener, link.stage.name))
+
     def _open(self, info: VideoInfo) -> None:
         self._plan = self.planned(self._stages, info, self._device)
         self._info = info
         self._links = []
         at = info
         for stage, (_, declaration), stats in zip(self._stages, self._plan.stages, self._stats, strict=True):
-            self._links.append(_Link(stage, stage.open(at, self._device), stats))
+            link = _Link(stage, stage.open(at, self._device), stats)
+            if self._listener is not None:
+                self._attach(link)
+            self._links.append(link)
             at = declaration.output
 
     def _fits(self, frame: Frame) -> bool:

@@ -87,6 +87,8 @@ def test_dry_run(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["restore", "FILM", "no/such/out.mp4", "--deflicker"], 1, "does not exist"),
         (["restore", "FILM", "out.doc", "--deflicker"], 1, "unknown ending '.doc'"),
         (["restore", "FILM", "-", "--deflicker", "--json"], 2, "both want standard output"),
+        (["restore", "FILM", "-", "--deflicker", "--explain"], 2, "gives no name to go by"),
+        (["restore", "FILM", "OUT", "--deflicker", "--explain", "no/such"], 2, "the folder no does not exist"),
     ],
 )
 def test_one_line_for_each_error(
@@ -198,3 +200,55 @@ def test_interrupted_while_waiting_for_input(tmp_path: Path, film: Path, how: si
     assert f"interrupted: {kept} frames kept in" in told
     assert "playable" in told
     assert kept >= 10
+
+
+def test_explain(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.mp4"
+    common = ("restore", film, out, "--deflicker", "--preset", "ultrafast")
+    status, said, told = run(capsys, *common, "--explain")
+    assert (status, said) == (0, "")
+    assert "\nverdict  " in told
+    assert f"explained in {tmp_path}/out.explain.csv, {tmp_path}/out.explain.png" in told
+    assert len((tmp_path / "out.explain.csv").read_text().splitlines()) == 61
+    before = out.stat().st_mtime_ns
+    status, _, told = run(capsys, *common, "--explain")
+    assert status == 2
+    assert "out.explain.csv: already exists" in told
+    assert told.count("\n") == 1
+    assert out.stat().st_mtime_ns == before
+    status, said, told = run(capsys, *common, f"--explain={tmp_path}/told.png", "--overwrite", "--quiet", "--json")
+    assert (status, told) == (0, "")
+    result = json.loads(said)
+    assert result["explain"] == [f"{tmp_path}/told.csv", f"{tmp_path}/told.png"]
+    assert result["summary"][1].startswith("frames   60: ")
+
+
+def test_explain_is_in_the_plan_and_the_help(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said, _ = run(capsys, "restore", film, tmp_path / "x.mp4", "--deflicker", "--explain", "--dry-run")
+    assert status == 0
+    assert f"explain  {tmp_path}/x.explain.png" in said
+    assert list(tmp_path.iterdir()) == []
+    _, said, _ = run(capsys, "restore", "--help")
+    assert "--explain [PATH]" in said
+
+
+def test_what_explaining_lacks_is_said_once_and_first(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import builtins
+
+    real = builtins.__import__
+
+    def absent(name: str, *rest: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    status, _, told = run(
+        capsys, "restore", film, tmp_path / "out.mp4", "--deflicker", "--preset", "ultrafast", "--explain"
+    )
+    assert status == 0
+    assert told.startswith("reelmend: note: explain: only the table will be written")
+    assert told.count("reelmend[plot]") == 1
+    assert sorted(os.listdir(tmp_path)) == ["out.explain.csv", "out.mp4"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .metrics import histogram_kl, luma, peak_of, psnr, ssim, value_histogram
 
-__all__ = ["ClipFigures", "ClipMeter", "Detrender", "FlickerFigures", "FlickerMeter", "detrend"]
+__all__ = ["ClipFigures", "ClipMeter", "Detrender", "FlickerFigures", "FlickerMeter", "Pool", "detrend"]
 
 Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -37,18 +37,34 @@ class Detrender:
         self._held: deque[Floats] = deque(maxlen=window)
         self._sums: tuple[int, Floats, Floats, Floats] | None = None
 
-    def push(self, values: npt.ArrayLike) -> None:
+    def push(self, values: npt.ArrayLike) -> Floats | None:
+        """One vector on. Gives the deviation of the vector half a window ago, once there is one."""
         self._held.append(np.atleast_1d(np.asarray(values, np.float64)))
-        if len(self._held) > self._half:
-            # all that is held is now the window of the vector `half` before the newest
-            held = list(self._held)
-            self._sums = self._with(self._sums, held[-1 - self._half], held)
+        if len(self._held) <= self._half:
+            return None
+        # all that is held is now the window of the vector `half` before the newest
+        held = list(self._held)
+        residue = self._residue(held[-1 - self._half], held)
+        self._sums = self._with(self._sums, residue)
+        return residue
+
+    def rest(self) -> list[Floats]:
+        """The deviations that `push` has not given yet, those of the last vectors, over what is there of their window.
+
+        More can be pushed after it.
+        """
+        held = list(self._held)
+        last = range(max(0, len(held) - self._half), len(held))
+        return [self._residue(held[at], held[max(0, at - self._half) :]) for at in last]
 
     @staticmethod
-    def _with(
-        sums: tuple[int, Floats, Floats, Floats] | None, values: Floats, window: list[Floats]
-    ) -> tuple[int, Floats, Floats, Floats]:
-        residue = values - np.median(np.stack(window), axis=0)
+    def _residue(values: Floats, window: list[Floats]) -> Floats:
+        ordered = np.sort(np.stack(window), axis=0)
+        n = len(window)
+        return np.asarray(values - 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
+
+    @staticmethod
+    def _with(sums: tuple[int, Floats, Floats, Floats] | None, residue: Floats) -> tuple[int, Floats, Floats, Floats]:
         size = np.abs(residue)
         if sums is None:
             return 1, residue, residue * residue, size
@@ -57,13 +73,50 @@ class Detrender:
 
     def result(self) -> tuple[Floats, Floats]:
         """(standard deviation in time, largest absolute deviation) of each component. More can be pushed after it."""
-        sums, held = self._sums, list(self._held)
-        for at in range(max(0, len(held) - self._half), len(held)):
-            sums = self._with(sums, held[at], held[max(0, at - self._half) :])
+        sums = self._sums
+        for residue in self.rest():
+            sums = self._with(sums, residue)
         if sums is None:
             return np.zeros(1), np.zeros(1)
         n, total, squares, most = sums
         return np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0)), most
+
+
+class Pool:
+    """The least and the greatest value of many series over stretches of frames, in memory that does not grow.
+
+    A stretch is one frame at first; when `columns` of them (an even number) are full, neighbours are merged in pairs.
+    """
+
+    def __init__(self, series: int, columns: int) -> None:
+        self.stride = 1
+        self.frames = 0
+        self._low = np.full((series, columns), np.nan)
+        self._high = np.full((series, columns), np.nan)
+
+    def put(self, frame: int, first: int, values: npt.ArrayLike) -> None:
+        """Values of one frame for the series from `first` on, in any order; NaN is no value."""
+        x = np.atleast_1d(np.asarray(values, np.float64))
+        columns = self._low.shape[1]
+        while frame // self.stride >= columns:
+            self.stride *= 2
+            for held, merge in ((self._low, np.fmin), (self._high, np.fmax)):
+                held[:, : columns // 2] = merge(held[:, 0::2], held[:, 1::2])
+                held[:, columns // 2 :] = np.nan
+        self.frames = max(self.frames, frame + 1)
+        at = (slice(first, first + x.size), frame // self.stride)
+        self._low[at] = np.fmin(self._low[at], x)
+        self._high[at] = np.fmax(self._high[at], x)
+
+    @property
+    def low(self) -> Floats:
+        """(series, stretches); NaN where nothing was put."""
+        return self._low[:, : -(-self.frames // self.stride)]
+
+    @property
+    def high(self) -> Floats:
+        """(series, stretches); NaN where nothing was put."""
+        return self._high[:, : -(-self.frames // self.stride)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ examples:
   reelmend restore scan/ steady.mkv --deflicker --rate 18 --encoder ffv1     pictures in, lossless out
   reelmend restore film.mov steady.mov --deflicker --encoder prores
   reelmend restore film.mp4 steady.mp4 --deflicker --dry-run                 the whole plan, nothing written
+  reelmend restore film.mp4 steady.mp4 --deflicker --explain                 what was found and done, frame by frame
   ffmpeg -i film.mp4 -f yuv4mpegpipe - | reelmend restore - - --deflicker | x264 --demuxer y4m -o out.mkv -
 """
 
@@ -53,6 +54,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=("live", "low", "film"),
         help="live: no delay; low: a short delay; film: looks at the frames around, the best (default)",
     )
+    what.add_argument(
+        "--explain",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="tell what was found and done: a summary at the end, every frame as a row of PATH.csv, and a picture, "
+        "PATH.png: brightness before and after, and which kind of flicker was found where. A kind is believed from a "
+        "confidence of 0.5; 'unsure' marks frames whose evidence is too short or ambiguous. PATH is a base name or a "
+        "folder; without it, OUT's name and .explain (steady.explain.csv); write it behind IN and OUT",
+    )
     how = parser.add_argument_group("how to write it")
     how.add_argument(
         "--encoder",
@@ -62,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     how.add_argument("--crf", type=int, metavar="N", help="quality, lower is better (x264 18, x265 20, svtav1 28)")
     how.add_argument("--preset", metavar="P", help="ultrafast ... medium (default) ... placebo")
-    how.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    how.add_argument("--overwrite", action="store_true", help="replace OUT, and the files of --explain, if they exist")
     how.add_argument(
         "--rate",
         type=_rate,
@@ -107,7 +118,7 @@ def _stages(args: argparse.Namespace) -> list[Stage]:
 
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns the exit status."""
-    from ..restore import plan_restore, restore
+    from ..restore import RestoreInterrupted, plan_restore, restore
     from . import EXIT_DAMAGED_INPUT
 
     if args.json and args.output == "-":
@@ -121,32 +132,57 @@ def run(args: argparse.Namespace) -> int:
         "preset": args.preset,
         "overwrite": args.overwrite,
         "rate": args.rate,
+        "explain": args.explain,
     }
     if args.dry_run:
         plan = plan_restore(args.input, args.output, **common)
         text = json.dumps({"plan": str(plan).splitlines()}) if args.json else str(plan)
         print(text, file=sys.stderr if args.output == "-" else sys.stdout)
         return 0
+    said = _foretell(args)
     bar = None if args.quiet else _Bar()
     try:
         result = restore(args.input, args.output, limit=args.limit, progress=bar, **common)
+    except RestoreInterrupted as stop:
+        _explain(args, stop.result)
+        raise
     finally:
         if bar is not None:
             bar.close()
-    _report(args, result)
+    _report(args, result, said)
     return EXIT_DAMAGED_INPUT if result.problem else 0
 
 
-def _report(args: argparse.Namespace, result: RestoreResult) -> None:
+def _foretell(args: argparse.Namespace) -> tuple[str, ...]:
+    """What is better known before a long run than after it; gives the notes that were printed."""
+    from ..analyze.explain import why_no_picture
+
+    missing = why_no_picture() if args.explain is not None and not args.quiet else None
+    if missing is None:
+        return ()
+    print(f"reelmend: note: {missing}", file=sys.stderr, flush=True)
+    return (missing,)
+
+
+def _explain(args: argparse.Namespace, result: RestoreResult) -> None:
+    if result.summary and not args.quiet:
+        print(result.summary, file=sys.stderr)
+    if result.explain and not args.quiet:
+        print(f"reelmend: explained in {', '.join(result.explain)}", file=sys.stderr)
+
+
+def _report(args: argparse.Namespace, result: RestoreResult, said: tuple[str, ...]) -> None:
     if not args.quiet:
         for note in result.notes:
-            print(f"reelmend: note: {note}", file=sys.stderr)
+            if note not in said:
+                print(f"reelmend: note: {note}", file=sys.stderr)
         speed = result.frames_in / result.seconds if result.seconds else 0.0
         print(
             f"reelmend: {result.frames_out} frames in {result.seconds:.1f} s ({speed:.1f} fps) to {result.output}, "
             f"{result.encoder}",
             file=sys.stderr,
         )
+    _explain(args, result)
     if result.problem:
         print(f"reelmend: warning: {result.problem}", file=sys.stderr)
     if args.json:
@@ -161,6 +197,8 @@ def _report(args: argparse.Namespace, result: RestoreResult) -> None:
                     "plan": str(result.plan).splitlines(),
                     "notes": list(result.notes),
                     "problem": result.problem,
+                    "explain": list(result.explain),
+                    "summary": result.summary.splitlines(),
                 }
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from ... import ops
 from ...errors import OptionError
 from ...frame import Frame, VideoInfo
-from ...stage import Declaration, Stage, StageRuntime, State
+from ...stage import Declaration, Finding, Stage, StageRuntime, State
 from .curves import scene_weights, tone_change
-from .gate import Gate
+from .findings import Findings, Kind
+from .gate import Evidence, Gate
 from .shots import Shots
 from .signature import BINS, POINTS, TILES, Region, structure_of, tones_of
 from .track import Entry, Track
@@ -110,6 +112,7 @@ class Deflicker(Stage):
 class _Runtime(StageRuntime):
     def __init__(self, options: Deflicker) -> None:
         self._options = options
+        self._listener: Callable[[Finding], None] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -166,12 +169,14 @@ class _Runtime(StageRuntime):
         track, entry = self._window[self._at]
         assert entry.frame is not None
         frame = entry.frame.replace(cut=True) if entry.cut else entry.frame
-        amount = 1.0
+        amount, evidence, self._largest = 1.0, Evidence(), 0.0
         if self._options.gate == "auto":
-            self._gate.advance(track.shot, *track.evidence(entry.index))
+            evidence = self._gate.advance(track.shot, *track.evidence(entry.index))
             amount = self._gate.amount
         if amount > 0 and len(track.entries) > 1:
             frame = self._equalise(track, entry, frame, amount)
+        if self._listener is not None:
+            self._listener(self._findings(track, entry, frame, amount, evidence))
         entry.frame = entry.tones = None
         self._at += 1
         while self._at > self._options.past:
@@ -181,6 +186,32 @@ class _Runtime(StageRuntime):
                 del self._tracks[old.shot]
             self._at -= 1
         return frame
+
+    def listen(self, listener: Callable[[Finding], None] | None) -> None:
+        self._listener = listener
+
+    def _findings(self, track: Track, entry: Entry, frame: Frame, amount: float, evidence: Evidence) -> Findings:
+        assert entry.frame is not None
+        touched = frame.planes is not entry.frame.planes
+        structures = (entry.structure, structure_of(frame) if touched else entry.structure)
+        before, after = (s.tiles.mean((1, 2), np.float64) * 255 for s in structures)
+        # what does not open the gate is suspected at most
+        confidence = min(max(evidence.coherence, 0.0), 1.0 if amount > 0 else 0.49)
+        found = Kind(evidence.level, confidence, amount if touched else 0.0)
+        return Findings(
+            index=entry.index,
+            time=frame.time,
+            shot=track.shot,
+            cut=entry.cut,
+            kinds={} if evidence.is_calm or not evidence.frames else {"global": found},
+            sure=evidence.flickers or evidence.is_calm,
+            touched=touched,
+            level_in=(float(before[0]), float(before[1]), float(before[2])),
+            level_out=(float(after[0]), float(after[1]), float(after[2])),
+            largest=self._largest,
+            singular=False,
+            exposed=0.0,
+        )
 
     def _equalise(self, track: Track, entry: Entry, frame: Frame, amount: float) -> Frame:
         mine = entry.tones
@@ -193,6 +224,7 @@ class _Runtime(StageRuntime):
         change *= np.float32(amount)
         if float(np.abs(change).max()) * frame.format.max_code < 0.1:
             return frame
+        self._largest = float(np.abs(change).max()) * 255
         return _apply(frame, change, entry.region, self._options.dither)
 
 
