@@ -13,7 +13,7 @@ from reelmend.analyze.degrade import KINDS, make
 from reelmend.analyze.scenes import Film
 from reelmend.frame import Frame, PixelFormat
 from reelmend.stages.deflicker.shots import Shots
-from reelmend.stages.deflicker.signature import BINS, POINTS, TILES, find_letterbox, structure_of, tones_of
+from reelmend.stages.deflicker.signature import BINS, POINTS, TILES, find_letterbox, inside, structure_of, tones_of
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_only_the_region_counts(film):
 )
 def test_tiles_of_a_region_lie_inside_it(film, region):
     structure = structure_of(Frame.from_array(film[0]))
-    rows, columns = structure.inside(region, 160, 96)
+    rows, columns = inside(TILES, region, 160, 96)
     x0, y0, x1, y1 = region
     assert rows.start * 96 / 18 >= y0
     assert rows.stop * 96 / 18 <= y1

@@ -6,7 +6,7 @@ stream to run on (an integer handle or an object with `.ptr`, `.handle` or `__cu
 the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
-from ._dispatch import copy, empty_like, to_host
+from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
@@ -14,6 +14,7 @@ from .tone import apply_lut, map_tones
 __all__ = [
     "apply_lut",
     "area_mean",
+    "beside",
     "copy",
     "empty_like",
     "histogram",

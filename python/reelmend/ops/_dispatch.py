@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ArrayError, DeviceError
 
@@ -65,11 +66,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any] | type, like: Array) -> A
     return cupy.empty(shape, dtype)
 
 
-def beside(table: Array, like: Array) -> Array:
-    """A small C-contiguous float32 table where `like` lives; copied there if it is on the CPU."""
+def beside(table: Array, like: Array, dtype: npt.DTypeLike = np.float32) -> Array:
+    """A small C-contiguous table where `like` lives; copied there if it is on the CPU."""
     if is_cuda(like) and is_cuda(table):
         return table
-    host = np.ascontiguousarray(table if isinstance(table, list | tuple) else as_input(table), np.float32)
+    host = np.ascontiguousarray(table if isinstance(table, list | tuple) else as_input(table), dtype)
     if not is_cuda(like):
         return host
     library = type(like).__module__.partition(".")[0]

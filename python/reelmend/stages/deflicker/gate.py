@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEDIAN", "WINDOW", "Evidence", "Gate", "deviation", "group_changes", "weigh"]
+__all__ = ["MEDIAN", "WINDOW", "Evidence", "Gate", "Switch", "deviation", "group_changes", "weigh"]
 
 Groups = NDArray[np.float32]  # (3, groups): R, G, B of each group, 8-bit levels
 
@@ -128,8 +128,8 @@ def is_plain(changes: Sequence[Groups] | NDArray[np.float32]) -> bool:
     )
 
 
-class Gate:
-    """Opens when there is flicker and closes when there is none, with hysteresis; ramps, so that no step is seen."""
+class Switch:
+    """Open or shut, with hysteresis; ramps, so that no step is seen."""
 
     RAMP = 8  # frames from shut to open
 
@@ -138,33 +138,50 @@ class Gate:
         self._amount = 0.0
         self._shot: int | None = None
 
-    @property
-    def amount(self) -> float:
-        """How much of the correction to apply, 0..1."""
-        return self._amount
-
-    def advance(
-        self,
-        shot: int,
-        deviations: Sequence[Groups] | NDArray[np.float32],
-        changes: Sequence[Groups] | NDArray[np.float32],
-    ) -> Evidence:
-        """One frame on.
-
-        deviations  of the frames of its shot around it, those that have one
-        changes     of the frames of its shot around it, for the time there are too few deviations
-        """
-        evidence = weigh(np.asarray(deviations)) if len(deviations) else Evidence()
-        if evidence.frames < _SHORTEST:
-            self._open = self._open or is_plain(changes)
-        elif evidence.flickers:
-            self._open = True
-        elif evidence.is_calm:
-            self._open = False
+    def advance(self, shot: int, opens: bool, shuts: bool) -> float:
+        """One frame on, in this shot: how much of the correction to apply, 0..1."""
+        self._open = opens or (self._open and not shuts)
         if shot != self._shot:
             self._shot = shot
             self._amount = 1.0 if self._open else 0.0
         else:
             step = 1.0 / self.RAMP
             self._amount = min(1.0, self._amount + step) if self._open else max(0.0, self._amount - step)
+        return self._amount
+
+    @property
+    def amount(self) -> float:
+        return self._amount
+
+
+class Gate:
+    """Opens when there is flicker of the whole picture and closes when there is none."""
+
+    def __init__(self) -> None:
+        self._switch = Switch()
+
+    @property
+    def amount(self) -> float:
+        """How much of the correction to apply, 0..1."""
+        return self._switch.amount
+
+    def advance(
+        self,
+        shot: int,
+        deviations: Sequence[Groups] | NDArray[np.float32],
+        changes: Sequence[Groups] | NDArray[np.float32],
+        regular: bool = False,
+    ) -> Evidence:
+        """One frame on.
+
+        deviations  of the frames of its shot around it, those that have one
+        changes     of the frames of its shot around it, for the time there are too few deviations
+        regular     whether there is flicker that deviations do not tell: that of a fixed period
+        """
+        evidence = weigh(np.asarray(deviations)) if len(deviations) else Evidence()
+        if evidence.frames < _SHORTEST:
+            opens, shuts = is_plain(changes), False
+        else:
+            opens, shuts = evidence.flickers, evidence.is_calm
+        self._switch.advance(shot, opens or regular, shuts and not regular)
         return evidence

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .signature import Structure
 
-__all__ = ["Shots"]
+__all__ = ["FLASH", "Shots"]
 
 # A cut is a fall of the rank correlation of tiny pictures by _JUMP beyond _UNREST times its usual fall of late, and by
 # _LEAST at all, where the texture is another as well: uneven light changes the ranks, but only a cut or a pan the
@@ -21,7 +21,7 @@ _JUMP = 0.20
 _UNREST = 2.0
 _TEXTURE = 0.5  # fall of the correlation of the textures
 _RECENT = 12
-_FLASH = 3  # frames after which the old picture may come back
+FLASH = 3  # frames after which the old picture may come back
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Shots:
     def __init__(self) -> None:
         self._next = 0
         self._recent: deque[float] = deque(maxlen=_RECENT)
-        self._seen: deque[_Seen] = deque(maxlen=_FLASH + 1)
+        self._seen: deque[_Seen] = deque(maxlen=FLASH + 1)
 
     def number(self, structure: Structure) -> int:
         """The shot of the next frame, from its structure."""

@@ -21,6 +21,7 @@ __all__ = [
     "Structure",
     "Tones",
     "find_letterbox",
+    "inside",
     "structure_of",
     "tones_of",
 ]
@@ -52,20 +53,27 @@ class Structure:
     ranks: NDArray[np.float32]
     texture: NDArray[np.float32]
 
-    def inside(self, region: Region, width: int, height: int) -> tuple[slice, slice]:
-        """The rows and columns of tiles that lie wholly inside a region of a frame of this size."""
-        rows, columns = self.tiles.shape[1:]
-        x0, y0, x1, y1 = region
-        top, left = -(-y0 * rows // height), -(-x0 * columns // width)
-        bottom, right = max(y1 * rows // height, top + 1), max(x1 * columns // width, left + 1)
-        return slice(top, bottom), slice(left, right)
+
+def inside(shape: tuple[int, int], region: Region, width: int, height: int) -> tuple[slice, slice]:
+    """The rows and columns of a grid of tiles that lie wholly inside a region of a frame of this size."""
+    rows, columns = shape
+    x0, y0, x1, y1 = region
+    top, left = -(-y0 * rows // height), -(-x0 * columns // width)
+    bottom, right = max(y1 * rows // height, top + 1), max(x1 * columns // width, left + 1)
+    return slice(top, bottom), slice(left, right)
 
 
 @dataclass(slots=True)
 class Tones:
-    """Tones of one frame: histogram int32 (3, BINS) of R, G, B and quantiles float32 (3, POINTS), 0..1."""
+    """Tones of one frame.
+
+    histogram  int32 (3, BINS), of R, G, B
+    value      int32 (BINS,), of V = max(R, G, B)
+    quantiles  float32 (3, POINTS), 0..1, of R, G, B
+    """
 
     histogram: NDArray[np.int32]
+    value: NDArray[np.int32]
     quantiles: NDArray[np.float32]
 
 
@@ -81,8 +89,8 @@ def tones_of(frame: Frame, region: Region) -> Tones:
         counts = ops.histogram(planes[:3], bins=BINS, color="rgb", depth=fmt.depth, region=region, skip=skip)
     else:
         counts = ops.histogram(planes[0], bins=BINS, color="gray", depth=fmt.depth, region=region, skip=skip)
-    histogram = ops.to_host(counts)[:3]
-    return Tones(histogram, ops.quantiles(histogram, POINTS))
+    counts = ops.to_host(counts)
+    return Tones(counts[:3], counts[3], ops.quantiles(counts[:3], POINTS))
 
 
 def structure_of(frame: Frame) -> Structure:

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import ops
 from ...errors import OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Finding, Stage, StageRuntime, State
-from .curves import scene_weights, tone_change
-from .findings import Findings, Kind
-from .gate import Evidence, Gate
+from .apply import Brush
+from .item import Item
+from .light import light_of
 from .shots import Shots
-from .signature import BINS, POINTS, TILES, Region, structure_of, tones_of
-from .track import Entry, Track
+from .signature import BINS, FINE, POINTS, TILES, Letterbox, Region, structure_of
+from .spatial import Spatial
+from .telling import tell
+from .tonal import Tonal
 
 __all__ = ["Deflicker"]
 
 Mode = Literal["live", "low", "film"]
 _LOOKAHEAD: dict[str, int] = {"live": 0, "low": 4, "film": 60}
+_EARLY = 15  # frames of the look-ahead that the first half may have
+_BOXES = 8  # shots whose bars are remembered: one may come back after a flash
 
 
 @dataclass(frozen=True)
 class Deflicker(Stage):
-    """Removes global flicker by scale-time equalisation (Delon 2006; the first step of BlazeBVD, 2024).
+    """Finds out what flickers, and takes it away; what does not flicker leaves as it came, bit for bit.
 
-    The quantile functions of R, G and B are averaged over a window in time, and each frame is brought to the average
-    by a tone curve a channel, applied in the frame's own format and depth. Nothing is mixed across cuts, frames whose
-    content differs count less, and a frame of a clip that does not flicker leaves as it came, bit for bit.
+    First what lies unevenly over the picture: rolling bands of mains light, told by the wave they follow (or, where
+    they follow none, by rows that agree), and patches that flicker by themselves. Their gains are measured between
+    frames and undone on a grid. Then the whole picture, of brightness, of colour, by turns or in steps, by scale-time
+    equalisation (Delon 2006; the first step of BlazeBVD, 2024): the quantile functions of R, G and B are averaged over
+    a window in time, and each frame is brought to the average by a tone curve a channel. Flashes and fades are kept.
+    Nothing is mixed across cuts, frames whose content differs count less, and all is done in the frame's own format,
+    depth and code values; PQ and HLG have their own response to light. Black bars are found and left out.
+
+    A listener is told what was found in each frame and done to it, as `Findings`.
 
     mode       "live": no look-ahead; "low": 4 frames, for streams; "film": 60 frames, for files
     lookahead  frames, 0..60, in place of the mode's
@@ -41,7 +49,10 @@ class Deflicker(Stage):
     sigma      standard deviation of the window in frames, 2..120, in place of the mode's (film 40, others 80,
                since half a window must reach twice as far); it should exceed the time over which the flicker wanders
     slope      least and greatest slope of the tone curves
-    gate       "auto": act only where flicker is found; "always": act on every frame
+    gate       "auto": act only where flicker is found; "always": equalise every frame
+    flashes    "keep", or "remove": single bright or dark frames, up to three, are equalised too
+    protect    regions (x0, y0, x1, y1) in pixels that stay as they are, such as a logo
+    mask       uint8 (height, width): how much of the correction to apply, 0 (none) to 255 (all)
     dither     8x8 ordered dither of the result, so that the fractional curve does not posterise
     """
 
@@ -53,6 +64,9 @@ class Deflicker(Stage):
     sigma: float | None = None
     slope: tuple[float, float] = (0.4, 2.5)
     gate: Literal["auto", "always"] = "auto"
+    flashes: Literal["keep", "remove"] = "keep"
+    protect: tuple[Region, ...] = ()
+    mask: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     dither: bool = True
 
     def __post_init__(self) -> None:
@@ -72,6 +86,20 @@ class Deflicker(Stage):
         in_order = pair and within(self.slope[0], 1e-3, 1, float) and within(self.slope[1], 1, 8, float)
         check("slope", in_order, "(low, high) with 0 < low <= 1 <= high <= 8")
         check("gate", self.gate in ("auto", "always"), "'auto' or 'always'")
+        check("flashes", self.flashes in ("keep", "remove"), "'keep' or 'remove'")
+
+        def is_region(r: Any) -> bool:
+            return isinstance(r, tuple) and len(r) == 4 and all(within(v, 0, 1 << 16) for v in r)
+
+        regions = isinstance(self.protect, tuple) and all(
+            is_region(r) and r[0] < r[2] and r[1] < r[3] for r in self.protect
+        )
+        check("protect", regions, "a tuple of regions (x0, y0, x1, y1) with 0 <= x0 < x1 and 0 <= y0 < y1")
+        if self.mask is not None:
+            plane = isinstance(self.mask, np.ndarray) and self.mask.ndim == 2 and self.mask.dtype == np.uint8
+            got = f"{getattr(self.mask, 'dtype', type(self.mask).__name__)} {getattr(self.mask, 'shape', '')}"
+            if not plane:
+                raise OptionError(f"Deflicker: mask is {got}; expected a uint8 array (height, width)")
 
     @property
     def window(self) -> tuple[int, int]:
@@ -90,18 +118,21 @@ class Deflicker(Stage):
         if info.format.kind == "yuv":
             info.colour.luma_weights(info.height)
         past, future = self.window
+        if self.mask is not None and self.mask.shape != (info.height, info.width):
+            h, w = self.mask.shape
+            raise OptionError(f"Deflicker: mask is {w}x{h}, the video {info.width}x{info.height}; give one as large")
         acts = "where flicker is found" if self.gate == "auto" else "on every frame"
         # of each frame in the window: quantiles, tiles and ranks; and until it is given out its four histograms
-        table = 4 * (3 * POINTS + 4 * TILES[0] * TILES[1])
+        table = 4 * (3 * POINTS + 5 * TILES[0] * TILES[1] + 3 * FINE[0] * FINE[1])
         return Declaration(
             window=self.window,
             latency=future,
             output=info,
-            # held: the frames of the look-ahead, the one at work, and its result
-            memory=(future + 2) * info.frame_bytes + (past + future + 1) * table + (future + 1) * 16 * BINS,
+            # held: the frames of the look-ahead, the one at work, and its results
+            memory=(future + 3) * info.frame_bytes + (past + future + 1) * table + (future + 1) * 16 * BINS,
             device=device,
             state=self.state,
-            notes=(f"mode {self.mode}, sigma {self.deviation:g} frames, acts {acts}",),
+            notes=(f"mode {self.mode}, looks {future} frames ahead, sigma {self.deviation:g} frames, acts {acts}",),
         )
 
     def open(self, info: VideoInfo, device: str) -> StageRuntime:
@@ -116,43 +147,35 @@ class _Runtime(StageRuntime):
         self.reset()
 
     def reset(self) -> None:
-        self._window: deque[tuple[Track, Entry]] = deque()
-        self._at = 0  # of the next frame to give out, in the window
+        options = self._options
+        ahead = options.window[1]
+        # of the look-ahead for the first half; a short one is worth more to the second
+        early = min(_EARLY, max(0, ahead - 8) // 3)
+        self._spatial, self._tonal = Spatial(early), Tonal(ahead - early)
+        self._brush = Brush(options.mask, options.protect, options.dither)
         self._count = 0
-        self._tracks: dict[int, Track] = {}
-        self._newest = 0  # the highest shot number so far
+        self._last = self._newest = 0  # numbers of the last frame's shot, and the highest so far
         self._shots = Shots()
-        self._gate = Gate()
+        self._boxes: dict[int, Letterbox] = {}
 
     def push(self, frame: Frame) -> list[Frame]:
         structure = structure_of(frame)
         shot = self._shots.number(structure)
-        if shot <= self._newest and self._window and self._window[-1][0].shot != shot:
-            self._unflag_flash(shot)
+        if shot <= self._newest and self._last and self._last != shot and not self._spatial.unflag(shot):
+            self._tonal.unflag(shot)
         cut = shot > self._newest > 0
-        self._newest = max(self._newest, shot)
-        track = self._tracks.setdefault(shot, Track(shot))
-        region = track.letterbox.look(frame)
-        inside = structure.inside(region, frame.width, frame.height)
-        entry = Entry(self._count, frame, structure, tones_of(frame, region), region, inside, cut)
-        track.add(entry)
-        self._window.append((track, entry))
+        self._last, self._newest = shot, max(self._newest, shot)
+        box = self._boxes.pop(shot, None) or Letterbox()
+        self._boxes[shot] = box
+        while len(self._boxes) > _BOXES:
+            del self._boxes[next(iter(self._boxes))]
+        item = Item(self._count, frame, frame, structure, shot, box.look(frame), cut)
         self._count += 1
-        if len(self._window) - self._at > self._options.window[1]:
-            return [self._next()]
-        return []
-
-    def _unflag_flash(self, shot: int) -> None:
-        """An old shot is back: what came between was a flash, no cut. Frames already given out keep their flag."""
-        for track, entry in reversed(self._window):
-            if track.shot == shot:
-                return
-            entry.cut = False
+        return self._pass(self._spatial.push(item, light_of(frame.colour.transfer)))
 
     def flush(self) -> list[Frame]:
-        out = []
-        while self._at < len(self._window):
-            out.append(self._next())
+        out = self._pass(self._spatial.flush())
+        out += [self._next() for _ in range(len(self._tonal))]
         self.reset()
         return out
 
@@ -164,89 +187,39 @@ class _Runtime(StageRuntime):
             self._options = replace(self._options, **options)
         except TypeError as error:
             raise OptionError(f"Deflicker: {error}") from None
-
-    def _next(self) -> Frame:
-        track, entry = self._window[self._at]
-        assert entry.frame is not None
-        frame = entry.frame.replace(cut=True) if entry.cut else entry.frame
-        amount, evidence, self._largest = 1.0, Evidence(), 0.0
-        if self._options.gate == "auto":
-            evidence = self._gate.advance(track.shot, *track.evidence(entry.index))
-            amount = self._gate.amount
-        if amount > 0 and len(track.entries) > 1:
-            frame = self._equalise(track, entry, frame, amount)
-        if self._listener is not None:
-            self._listener(self._findings(track, entry, frame, amount, evidence))
-        entry.frame = entry.tones = None
-        self._at += 1
-        while self._at > self._options.past:
-            old, _ = self._window.popleft()
-            old.drop_first()
-            if not old.entries:
-                del self._tracks[old.shot]
-            self._at -= 1
-        return frame
+        self._brush = Brush(self._options.mask, self._options.protect, self._options.dither)
 
     def listen(self, listener: Callable[[Finding], None] | None) -> None:
         self._listener = listener
 
-    def _findings(self, track: Track, entry: Entry, frame: Frame, amount: float, evidence: Evidence) -> Findings:
-        assert entry.frame is not None
-        touched = frame.planes is not entry.frame.planes
-        structures = (entry.structure, structure_of(frame) if touched else entry.structure)
-        before, after = (s.tiles.mean((1, 2), np.float64) * 255 for s in structures)
-        # what does not open the gate is suspected at most
-        confidence = min(max(evidence.coherence, 0.0), 1.0 if amount > 0 else 0.49)
-        found = Kind(evidence.level, confidence, amount if touched else 0.0)
-        return Findings(
-            index=entry.index,
-            time=frame.time,
-            shot=track.shot,
-            cut=entry.cut,
-            kinds={} if evidence.is_calm or not evidence.frames else {"global": found},
-            sure=evidence.flickers or evidence.is_calm,
-            touched=touched,
-            level_in=(float(before[0]), float(before[1]), float(before[2])),
-            level_out=(float(after[0]), float(after[1]), float(after[2])),
-            largest=self._largest,
-            singular=False,
-            exposed=0.0,
+    def _pass(self, items: list[Item]) -> list[Frame]:
+        """From the first half to the second."""
+        out = []
+        for item in items:
+            if item.found.gains is not None:
+                assert item.frame is not None
+                light = light_of(item.frame.colour.transfer)
+                item.frame = self._brush.retone(item.frame, item.region, gains=item.found.gains, light=light)
+                item.structure = structure_of(item.frame)
+            if self._tonal.push(item):
+                out.append(self._next())
+        return out
+
+    def _next(self) -> Frame:
+        options = self._options
+        item, judged = self._tonal.judge(
+            gated=options.gate == "auto",
+            remove_flashes=options.flashes == "remove",
+            sigma=options.deviation,
+            slope=options.slope,
         )
-
-    def _equalise(self, track: Track, entry: Entry, frame: Frame, amount: float) -> Frame:
-        mine = entry.tones
-        assert mine is not None
-        quantiles, alike, distance = track.window(entry)
-        weights = scene_weights(quantiles, alike, distance, self._options.deviation)
-        target = ops.smooth_quantiles(quantiles, weights)
-        size = 1024 if frame.format.depth == 8 else 4096
-        change = tone_change(mine.histogram, mine.quantiles, target, size=size, slope=self._options.slope)
-        change *= np.float32(amount)
-        if float(np.abs(change).max()) * frame.format.max_code < 0.1:
-            return frame
-        self._largest = float(np.abs(change).max()) * 255
-        return _apply(frame, change, entry.region, self._options.dither)
-
-
-def _apply(frame: Frame, change: NDArray[np.float32], region: Region, dither: bool) -> Frame:
-    """The frame with the tone curves applied inside the region; bars outside it stay as they are."""
-    fmt = frame.format
-    x0, y0, x1, y1 = region
-    whole = (x0, y0, x1, y1) == (0, 0, frame.width, frame.height)
-    colour = frame.planes[: 1 if fmt.kind == "gray" else 3]
-    made = [ops.copy(p) if not whole else ops.empty_like(p) for p in colour]
-    sx, sy = fmt.subsampling if fmt.kind == "yuv" else (0, 0)
-
-    def inside(planes: Any) -> list[Any]:
-        sub = (slice(y0 >> sy, -(-y1 >> sy)), slice(x0 >> sx, -(-x1 >> sx)))
-        return [p[y0:y1, x0:x1] if i == 0 else p[sub] for i, p in enumerate(planes)]
-
-    if fmt.kind == "yuv":
-        ops.map_tones(inside(colour), change, dither=dither, out=inside(made), **frame.coding)
-    else:
-        codes = np.arange(fmt.max_code + 1, dtype=np.float64)
-        grid = np.linspace(0.0, fmt.max_code, change.shape[1])
-        for c, (source, target) in enumerate(zip(inside(colour), inside(made), strict=True)):
-            lut = codes + np.interp(codes, grid, change[c]) * fmt.max_code
-            ops.apply_lut(source, lut.astype(np.float32), max_code=fmt.max_code, dither=dither, out=target)
-    return frame.replace(planes=(*made, *frame.planes[len(colour) :]))
+        assert item.frame is not None
+        frame = item.frame
+        if judged.change is not None:
+            frame = self._brush.retone(frame, item.region, judged.change)
+        if item.cut:
+            frame = frame.replace(cut=True)
+        if self._listener is not None:
+            self._listener(tell(item, judged, frame, self._tonal))
+        self._tonal.forget(options.past)
+        return frame

@@ -1,0 +1,85 @@
+"""Tone curves and gains applied to a frame: inside its picture, outside what the user protects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import ops
+from ...errors import OptionError
+from ...frame import Frame
+from .light import Light
+from .signature import Region
+
+__all__ = ["Brush"]
+
+
+class Brush:
+    """Applies changes to frames, with the user's mask and protected regions.
+
+    mask     uint8 (height, width) or None: 255 where to act, 0 where not
+    protect  regions (x0, y0, x1, y1) in pixels that stay as they are
+    """
+
+    def __init__(self, mask: NDArray[np.uint8] | None, protect: tuple[Region, ...], dither: bool) -> None:
+        self._mask, self._protect, self._dither = mask, protect, dither
+        self._made: NDArray[np.uint8] | None = None
+        self._beside: Any = None
+
+    def _mask_for(self, frame: Frame) -> Any:
+        """The mask for frames of this size, beside their samples."""
+        if self._mask is None and not self._protect:
+            return None
+        size = (frame.height, frame.width)
+        if self._made is None or self._made.shape != size:
+            if self._mask is not None and self._mask.shape != size:
+                h, w = self._mask.shape
+                raise OptionError(
+                    f"Deflicker: mask is {w}x{h}, the video {frame.width}x{frame.height}; give one as large"
+                )
+            self._made = np.full(size, 255, np.uint8) if self._mask is None else self._mask.copy()
+            for x0, y0, x1, y1 in self._protect:
+                self._made[y0:y1, x0:x1] = 0
+            self._beside = ops.beside(self._made, frame.planes[0], np.uint8)
+        return self._beside
+
+    def retone(
+        self,
+        frame: Frame,
+        region: Region,
+        change: NDArray[np.float32] | None = None,
+        gains: NDArray[np.float32] | None = None,
+        light: Light | None = None,
+    ) -> Frame:
+        """The frame with curves (`change`) or gains as ops.map_tones takes them, inside the region."""
+        fmt = frame.format
+        size = 1024 if fmt.depth == 8 else 4096
+        if change is None:
+            change = np.zeros((3, size), np.float32)
+        response = light.response(change.shape[1]) if gains is not None and light is not None else None
+        x0, y0, x1, y1 = region
+        whole = (x0, y0, x1, y1) == (0, 0, frame.width, frame.height)
+        colour = frame.planes[: 1 if fmt.kind == "gray" else 3]
+        made = [ops.copy(p) if not whole else ops.empty_like(p) for p in colour]
+        sx, sy = fmt.subsampling if fmt.kind == "yuv" else (0, 0)
+
+        def inside(planes: Any) -> list[Any]:
+            sub = (slice(y0 >> sy, -(-y1 >> sy)), slice(x0 >> sx, -(-x1 >> sx)))
+            return [p[y0:y1, x0:x1] if i == 0 else p[sub] for i, p in enumerate(planes)]
+
+        mask = self._mask_for(frame)
+        coding = frame.coding if fmt.kind == "yuv" else {"depth": fmt.depth}
+        ops.map_tones(
+            inside(colour),
+            change,
+            gains=gains,
+            response=response,
+            mask=None if mask is None else mask[y0:y1, x0:x1],
+            color=fmt.kind,
+            dither=self._dither,
+            out=inside(made),
+            **coding,
+        )
+        return frame.replace(planes=(*made, *frame.planes[len(colour) :]))

@@ -1,0 +1,311 @@
+"""The first half of the stage: light that changes over the picture unevenly, in bands or patches, is found and undone.
+
+Only gains are carried from frame to frame, never pixels. They are measured on tiny pictures, between one frame and the
+next, as medians: of rows for bands, of blocks for patches. What frames have in common is taken off, and left to the
+second half. Patches are measured along the motion of the picture, and only where they jitter they are cured.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bands import GROUPS, BandEvidence, Wave, find_wave, weigh_bands
+from .gate import Switch
+from .light import Light
+from .patches import SIDE, PatchEvidence, block_medians, blocks_of, shift_of, shifted, softened, weigh_patches
+from .rows import Rows, linear
+from .shots import FLASH
+from .signature import FINE, inside
+
+if TYPE_CHECKING:
+    from .item import Item
+
+__all__ = ["Found", "Spatial"]
+
+_PAST = 32  # frames of evidence behind
+_EVERY = 8  # frames between two weighings
+_AGAIN = 4  # frames between two fits of the wave
+_TONES = 8  # levels at which the common change of two frames is measured
+_SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
+_SIGMA_PATCHES = 5.0  # frames over which patches are
+_QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is common
+_ROWS = 128  # of the grid of gains, where bands are in it
+_LOCK = 0.30  # share a wave must explain to be used
+_NEVER = -(10**9)
+_LUMA = np.float32([0.2126, 0.7152, 0.0722])
+
+
+@dataclass(slots=True)
+class Found:
+    """What the first half knows of a frame, and wants done to it.
+
+    bands_amount, patches_amount  0..1, of each cure
+    gains  for ops.map_tones, over the frame's region: float32 (3, 1, rows, columns); None for none
+    """
+
+    bands: BandEvidence = field(default_factory=BandEvidence)
+    patches: PatchEvidence = field(default_factory=PatchEvidence)
+    wave: Wave | None = None
+    bands_amount: float = 0.0
+    patches_amount: float = 0.0
+    gains: NDArray[np.float32] | None = None
+
+
+class _Shot:
+    """The tiny pictures of one shot that are in the window, and what is measured on them when it is asked for."""
+
+    def __init__(self, window: tuple[slice, slice], light: Light) -> None:
+        self.window = window  # the tiles in use
+        self.light = light
+        self._index, self._log, self._luma = Rows(), Rows(), Rows()
+        self._parts, self._medians, self._spreads = Rows(), Rows(), Rows()  # of each change; behind the frames
+        self._shifts: dict[int, tuple[float, float]] = {}
+        self._patches: dict[int, NDArray[np.float32]] = {}
+        self.bands, self.patches = BandEvidence(), PatchEvidence()
+        self.wave: Wave | None = None
+        self._weighed = self._fitted = _NEVER
+        self._origin = 0  # frame from which the wave's time is counted
+
+    def add(self, index: int, fine: NDArray[np.float32]) -> None:
+        tiles = fine[:, *self.window]
+        self._index.append(np.int64(index))
+        self._log.append(self.light.log(tiles))
+        self._luma.append(np.tensordot(_LUMA, tiles, 1))
+
+    def drop_before(self, index: int) -> None:
+        """Frames of before `index` are no longer asked for."""
+        while len(self._index) > 1 and self._index.all()[0] < index:
+            gone = int(self._index.all()[1])
+            self._shifts.pop(gone, None)
+            self._patches.pop(gone, None)
+            for rows in (self._index, self._log, self._luma):
+                rows.drop()
+            if len(self._parts):
+                for rows in (self._parts, self._medians, self._spreads):
+                    rows.drop()
+
+    @property
+    def newest(self) -> int:
+        return int(self._index.all()[-1])
+
+    def _measure(self) -> None:
+        """Parts of rows and blocks of all changes not yet measured, at once."""
+        done = len(self._parts)
+        luma = self._luma.all()[done:]
+        if len(luma) < 2:
+            return
+        light = self.light.log(luma)
+        change = np.diff(light, axis=0)
+        change -= _common(luma[:-1], change)
+        n, rows, columns = change.shape
+        wide = columns - columns % GROUPS
+        parts = np.median(change[:, :, :wide].reshape(n, rows, GROUPS, wide // GROUPS), axis=3)
+        for part in parts.transpose(0, 2, 1):
+            self._parts.append(part)
+        medians, spreads = block_medians(change - np.median(change, axis=2, keepdims=True))
+        for median, spread in zip(medians, spreads, strict=True):
+            self._medians.append(median)
+            self._spreads.append(spread)
+
+    def weigh(self, index: int, last: int) -> None:
+        """Evidence around frame `index`, of frames up to `last`; anew now and then only."""
+        young = self.bands.changes < _EVERY and index - self._weighed >= 2
+        if not young and index - self._weighed < _EVERY and index >= self._weighed:
+            return
+        self._weighed = index
+        self._measure()
+        a, b = self._span(index, last)
+        parts = self._parts.all()[a:b] if len(self._parts) else np.empty((0, GROUPS, 1), np.float32)
+        brightness = float(self._luma.all()[-1].mean())
+        if len(parts) == 0:
+            self.bands, self.patches = BandEvidence(), PatchEvidence()
+            return
+        coherence, level = weigh_bands(parts, brightness)
+        lock = 0.0
+        if coherence > 0.4 and len(parts) >= 4:
+            t = self._index.all()[a : b + 1]
+            rows = parts.mean(axis=1, dtype=np.float64)[:, :, None]
+            self.wave = find_wave(rows, t, self.wave if self.wave and self.wave.share > 0.5 else None)
+            lock = self.wave.share
+        else:
+            self.wave = None
+        self.bands = BandEvidence(coherence, level, lock, len(parts))
+        self.patches = weigh_patches(self._medians.all()[a:b], self._spreads.all()[a:b], brightness)
+
+    def _span(self, index: int, last: int) -> tuple[int, int]:
+        """First and one past the last change between frames near `index`."""
+        first, end = np.searchsorted(self._index.all(), (index - _PAST, last + 1))
+        return int(first), max(int(end) - 1, int(first))
+
+    def row_change(self, index: int, last: int, heights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """By how much each height of frame `index` is too bright in log light: (heights, 3); None where not known."""
+        a, b = self._span(index, last)
+        if b - a < 4:
+            return None
+        frames = self._index.all()[a : b + 1]
+        log = self._log.all()[a : b + 1]
+        if self.wave is not None and self.wave.share >= _LOCK:
+            if index - self._fitted >= _AGAIN or index < self._fitted:
+                self.wave = find_wave(_row_changes(log), frames, self.wave)
+                self._origin, self._fitted = int(frames[0]), index
+            return self.wave.at(index - self._origin, heights)
+        changes = _row_changes(log)
+        level = np.concatenate([np.zeros_like(changes[:1]), np.cumsum(changes, axis=0)])
+        off = _against_neighbours(level, frames, index, _SIGMA_BANDS)
+        at = heights * off.shape[0] - 0.5
+        return np.stack([np.interp(at, np.arange(off.shape[0]), off[:, c]) for c in range(3)], axis=1)
+
+    def patch_change(self, index: int, last: int) -> NDArray[np.float32] | None:
+        """By how much each block of frame `index` is too bright in log light: (rows, columns, 3)."""
+        a, b = self._span(index, last)
+        if b - a < 4:
+            return None
+        frames = self._index.all()[a : b + 1]
+        steps = np.stack([self._patch_step(k) for k in range(a, b)])
+        level = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
+        off = _against_neighbours(level, frames, index, _SIGMA_PATCHES)
+        return softened(off.astype(np.float32)) * self.patches.reach[:, :, None]
+
+    def _patch_step(self, k: int) -> NDArray[np.float32]:
+        """Change of each block, (rows, columns, 3), between frames k and k + 1 of the window, along the motion."""
+        index = int(self._index.all()[k + 1])
+        known = self._patches.get(index)
+        if known is not None:
+            return known
+        before, after = self._log.all()[k], self._log.all()[k + 1]
+        x, y = shift_of(self.light.log(self._luma.all()[k]), self.light.log(self._luma.all()[k + 1]))
+        change = after - shifted(before, x, y)
+        if self.wave is not None and self.wave.share >= _LOCK and self._fitted != _NEVER:
+            t = int(self._index.all()[k]) - self._origin, index - self._origin
+            heights = (np.arange(change.shape[1]) + 0.5) / change.shape[1]
+            step = self.wave.at(t[1], heights) - self.wave.at(t[0], heights)
+            change = change - step.T[:, :, None].astype(np.float32)
+        blocks = blocks_of(change)
+        quiet = ~self.patches.jitters
+        trusted = blocks[:, quiet] if quiet.shape == blocks.shape[1:3] and quiet.mean() >= _QUIET else blocks
+        blocks = np.sort(blocks - np.median(trusted.reshape(3, -1), axis=1)[:, None, None, None], axis=-1)
+        half = blocks.shape[-1] // 2
+        step = np.moveaxis((blocks[..., half - 1] + blocks[..., half]) * np.float32(0.5), 0, -1)
+        self._patches[index] = step
+        return step
+
+
+class Spatial:
+    """Looks at frames as they come and gives them out `future` frames later, corrected where they need it.
+
+    A frame that is corrected is replaced in its item, its structure measured again. Shots are told apart by number.
+    """
+
+    def __init__(self, future: int) -> None:
+        self._future = future
+        self._held: deque[Item] = deque()
+        self._shots: dict[int, _Shot] = {}
+        self._bands, self._patches = Switch(), Switch()
+
+    def push(self, item: Item, light: Light) -> list[Item]:
+        if item.structure.fine.shape[1:] == FINE:
+            window = inside(FINE, item.region, item.frame.width, item.frame.height)
+            shot = self._shots.get(item.shot)
+            if shot is None or shot.window != window:
+                shot = self._shots[item.shot] = _Shot(window, light)
+            shot.add(item.index, item.structure.fine)
+        self._held.append(item)
+        return [self._next()] if len(self._held) > self._future else []
+
+    def flush(self) -> list[Item]:
+        return [self._next() for _ in range(len(self._held))]
+
+    def unflag(self, shot: int) -> bool:
+        """What came after this shot was no cut. Whether the shot was met, so that nothing older is to be looked at."""
+        for item in reversed(self._held):
+            if item.shot == shot:
+                return True
+            item.cut = False
+        return False
+
+    def _next(self) -> Item:
+        item = self._held[0]
+        shot = self._shots.get(item.shot)
+        if shot is not None:
+            self._cure(item, shot, self._held[-1].index)
+            shot.drop_before(item.index - _PAST)
+        self._held.popleft()
+        kept = {held.shot for held in self._held}
+        # a shot may come back after a flash of some frames
+        for number in [n for n, s in self._shots.items() if n not in kept and s.newest < item.index - FLASH]:
+            del self._shots[number]
+        return item
+
+    def _cure(self, item: Item, shot: _Shot, last: int) -> None:
+        shot.weigh(item.index, last)
+        bands = self._bands.advance(item.shot, shot.bands.is_there, shot.bands.is_gone)
+        patches = self._patches.advance(item.shot, shot.patches.is_there(bands > 0), shot.patches.is_gone)
+        item.found = found = Found(shot.bands, shot.patches, shot.wave)
+        if bands == 0 and patches == 0:
+            return
+        rows_of, columns_of = (s.stop - s.start for s in shot.window)
+        grid = (_ROWS if bands > 0 else rows_of // SIDE, columns_of // SIDE if patches > 0 else 1)
+        x0, y0, x1, y1 = item.region
+        # centres of the grid's cells, as shares of the tiles in use
+        y = _centres(grid[0], y0, y1, item.frame.height / FINE[0], shot.window[0])
+        change: NDArray[np.float64] = np.zeros((*grid, 3))
+        if bands > 0:
+            off = shot.row_change(item.index, last, y)
+            if off is not None:
+                change += bands * off[:, None, :]
+                found.wave, found.bands_amount = shot.wave, bands
+        if patches > 0:
+            blocks = shot.patch_change(item.index, last)
+            if blocks is not None:
+                x = _centres(grid[1], x0, x1, item.frame.width / FINE[1], shot.window[1])
+                down = linear(y * rows_of / SIDE - 0.5, blocks.shape[0])
+                across = linear(x * columns_of / SIDE - 0.5, blocks.shape[1])
+                change += patches * np.einsum("ri,cj,ijk->rck", down, across, blocks, optimize=True)
+                found.patches_amount = patches
+        found.gains = shot.light.gain(-change.transpose(2, 0, 1)[:, None].astype(np.float32))
+
+
+def _common(before: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a tone curve does: the median of the change at each brightness, for (frames, rows, columns) alike.
+
+    The tiles of a frame are ordered by brightness and cut into _TONES parts; between the parts' medians it is linear.
+    """
+    n = len(before)
+    order = np.argsort(before.reshape(n, -1), axis=1)
+    size = order.shape[1]
+    part = size // _TONES
+    ordered = np.take_along_axis(change.reshape(n, -1), order, axis=1)
+    medians = np.median(ordered[:, : part * _TONES].reshape(n, _TONES, part), axis=2)
+    curve = medians @ linear((np.arange(size) + 0.5) / part - 0.5, _TONES).T.astype(np.float32)
+    result = np.empty_like(ordered)
+    np.put_along_axis(result, order, curve, axis=1)
+    return result.reshape(change.shape)
+
+
+def _row_changes(log: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Change of each row from frame to frame, (frames - 1, rows, 3), less what the whole frame has in common."""
+    change = np.diff(log, axis=0)
+    change -= np.median(change, axis=(2, 3), keepdims=True)
+    return np.median(change, axis=3).transpose(0, 2, 1).astype(np.float64)
+
+
+def _against_neighbours(
+    level: NDArray[np.float64], frames: NDArray[np.int64], index: int, sigma: float
+) -> NDArray[np.float64]:
+    """A frame's level against the Gaussian mean of those around it."""
+    weights = np.exp(-0.5 * ((frames - index) / sigma) ** 2)
+    own = int(np.searchsorted(frames, index))
+    result: NDArray[np.float64] = level[own] - np.tensordot(weights / weights.sum(), level, 1)
+    return result
+
+
+def _centres(n: int, first: int, last: int, tile: float, window: slice) -> NDArray[np.float64]:
+    """Centres of n cells over samples first..last, as shares of a run of tiles of this many samples each."""
+    centre = first + (np.arange(n) + 0.5) * (last - first) / n
+    result: NDArray[np.float64] = (centre / tile - window.start) / (window.stop - window.start)
+    return result
