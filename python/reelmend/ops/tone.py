@@ -94,8 +94,8 @@ def map_tones(
     Luma takes the luma of D at each pixel; chroma takes the mean chroma of D over its pixels. So where D is zero the
     output is the input bit for bit, and chroma is not resampled. A sequence of planes gives a tuple of planes; one
     array gives one array (yuv: always a tuple). `out` is like the result; for yuv it may not share chroma with
-    `planes`, else it may be `planes`. Errors: ArrayError. Source of the grid: Chen, Paris, Durand, "Real-time edge-aware image
-    processing with the bilateral grid", SIGGRAPH 2007, sliced here by a picture it was not made from.
+    `planes`, else it may be `planes`. Errors: ArrayError. Source of the grid: Chen, Paris, Durand, "Real-time
+    edge-aware image processing with the bilateral grid", SIGGRAPH 2007.
     """
     if color not in ("yuv", "rgb", "gray"):
         raise ArrayError(f"color: expected 'yuv', 'rgb' or 'gray'; got {color!r}")
