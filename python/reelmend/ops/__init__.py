@@ -8,6 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
+from .exposure import exposure_map
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
@@ -16,6 +17,7 @@ __all__ = [
     "area_mean",
     "copy",
     "empty_like",
+    "exposure_map",
     "histogram",
     "map_tones",
     "quantiles",

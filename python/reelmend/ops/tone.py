@@ -16,7 +16,7 @@ from ._dispatch import (
     coding,
     dtype_of,
     empty,
-    is_cuda,
+    finite,
     module_for,
     overlaps,
     planes_of,
@@ -138,22 +138,14 @@ def _planes(x: Any, color: str) -> list[Array]:
 
 def _tones(like: Array, change: Array, gains: Array | None, response: Array | None, mask: Array | None) -> Any:
     """The tables of map_tones beside `like`, those on the CPU checked for NaN and infinity."""
-    change = _finite("change", change, like)
+    change = finite("change", change, like)
     if gains is None:
         if response is not None:
             raise ArrayError("response says how gains act; give gains too")
     else:
-        gains = _finite("gains", gains, like)
-        response = _response(change, like) if response is None else _finite("response", response, like)
+        gains = finite("gains", gains, like)
+        response = _response(change, like) if response is None else finite("response", response, like)
     return change, gains, response, None if mask is None else as_input(mask)
-
-
-def _finite(what: str, values: Array, like: Array) -> Array:
-    if not is_cuda(values):
-        values = np.ascontiguousarray(values if isinstance(values, list | tuple) else as_input(values), np.float32)
-        if not np.isfinite(values).all():
-            raise ArrayError(f"{what}: expected finite numbers; got NaN or infinity")
-    return beside(values, like)
 
 
 def _response(change: Array, like: Array) -> Array:
