@@ -138,22 +138,22 @@ def _planes(x: Any, color: str) -> list[Array]:
 
 def _tones(like: Array, change: Array, gains: Array | None, response: Array | None, mask: Array | None) -> Any:
     """The tables of map_tones beside `like`, those on the CPU checked for NaN and infinity."""
-    change = finite("change", change, like)
     if gains is None:
         if response is not None:
             raise ArrayError("response says how gains act; give gains too")
     else:
         gains = finite("gains", gains, like)
-        response = _response(change, like) if response is None else finite("response", response, like)
-    return change, gains, response, None if mask is None else as_input(mask)
+        response = finite("response", _corrected(change) if response is None else response, like)
+    return finite("change", change, like), gains, response, None if mask is None else as_input(mask)
 
 
-def _response(change: Array, like: Array) -> Array:
-    """x + change, for ordinary gamma-coded video: a gain of light is taken for one of coded values."""
+def _corrected(change: Array) -> Array:
+    """x + change where `change` lives: the response of gamma-coded video, in which a gain of light is one of codes."""
+    change = np.asarray(change, np.float32) if isinstance(change, list | tuple) else as_input(change)
     shape = tuple(change.shape)
     if len(shape) != 2:
         raise ArrayError(f"change: expected shape (3, n); got {shape}")
-    ramp = beside(np.tile(np.linspace(0, 1, shape[1], dtype=np.float32), (shape[0], 1)), like)
+    ramp = beside(np.tile(np.linspace(0, 1, shape[1], dtype=np.float32), (shape[0], 1)), change)
     try:
         return change + ramp
     except TypeError:
