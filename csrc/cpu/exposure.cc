@@ -60,10 +60,15 @@ void exposure_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting&
 
 template <class T>
 void exposure_rgb(const RgbPlanes<const T>& in, float scale, const ExposureRule& rule, const Plane<uint8_t>& out) {
+  const bool packed = is_packed(in.r, in.g, in.b);
   judge_rows(rule, out, [&](int x, int row, int n, float* r, float* g, float* b) {
-    load_row(in.r.row(row) + x * in.r.step, in.r.step, r, n);
-    load_row(in.g.row(row) + x * in.g.step, in.g.step, g, n);
-    load_row(in.b.row(row) + x * in.b.step, in.b.step, b, n);
+    if (packed) {
+      load_packed(in.r.row(row) + x * 3, r, g, b, n);
+    } else {
+      load_row(in.r.row(row) + x * in.r.step, in.r.step, r, n);
+      load_row(in.g.row(row) + x * in.g.step, in.g.step, g, n);
+      load_row(in.b.row(row) + x * in.b.step, in.b.step, b, n);
+    }
     scale_row(scale, r, n);
     scale_row(scale, g, n);
     scale_row(scale, b, n);

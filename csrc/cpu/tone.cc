@@ -122,6 +122,8 @@ void map_planes(const Plane<const T>* in, int channels, const YuvCoding& coding,
                 const Plane<T>* out) {
   const int width = in[0].width;
   const float scale = coding.peak / coding.max_code;
+  const bool packed_in = channels == 3 && is_packed(in[0], in[1], in[2]);
+  const bool packed_out = channels == 3 && is_packed(out[0], out[1], out[2]);
   parallel(in[0].height, 16, [&](int first, int last) {
     float code[3][kChunk], change[3][kChunk], luma[kChunk];
     uint16_t position[3][kChunk];
@@ -133,10 +135,12 @@ void map_planes(const Plane<const T>* in, int channels, const YuvCoding& coding,
       changes.rows(y, 1);
       for (int x = 0; x < width; x += kChunk) {
         const int n = std::min(kChunk, width - x);
-        for (int c = 0; c < channels; ++c) {
-          load_row(in[c].row(y) + x * in[c].step, in[c].step, code[c], n);
-          index_codes(code[c], scale, coding.peak, position[c], n);
+        if (packed_in) {
+          load_packed(in[0].row(y) + x * 3, code[0], code[1], code[2], n);
+        } else {
+          for (int c = 0; c < channels; ++c) load_row(in[c].row(y) + x * in[c].step, in[c].step, code[c], n);
         }
+        for (int c = 0; c < channels; ++c) index_codes(code[c], scale, coding.peak, position[c], n);
         if (changes.wants_luma()) {
           if (channels == 3) {
             rgb_luma_row(coding, scale, code[0], code[1], code[2], luma, n);
@@ -145,8 +149,12 @@ void map_planes(const Plane<const T>* in, int channels, const YuvCoding& coding,
           }
         }
         changes.changes(0, x, n, luma, index, d, channels);
+        for (int c = 0; c < channels; ++c) add_codes(change[c], coding.max_code, code[c], n);
+        if (packed_out) {
+          store_packed(code[0], code[1], code[2], t, out[0].row(y) + x * 3, coding.max_code, n);
+          continue;
+        }
         for (int c = 0; c < channels; ++c) {
-          add_codes(change[c], coding.max_code, code[c], n);
           store_row(code[c], t, out[c].row(y) + x * out[c].step, out[c].step, coding.max_code, n);
         }
       }
