@@ -116,7 +116,7 @@ def map_tones(
     code, on = coding(kr, kb, depth, full_range, siting), stream_of(like, stream)
     if color == "yuv":
         native.map_tones(inputs, code, tones, dither, targets, on)
-        return tuple(targets) if out is None else tuple(out)
+        return tuple(out) if isinstance(out, list | tuple) else tuple(targets)
     if color == "rgb":
         native.map_tones_rgb(inputs, code, tones, dither, targets, on)
     else:
