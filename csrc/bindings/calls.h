@@ -162,6 +162,31 @@ struct TakenTones {
   ToneMap map{};
 };
 
+// (low, high, table) as Python hands them in; the table may be None.
+using Exposure = std::tuple<double, double, py::object>;
+
+// The same, checked, and where the result goes.
+struct TakenExposure {
+  TakenExposure(const Exposure& exposure, Device device, const py::object& target, const Array& picture) {
+    arrays.push_back(take(target, device, "out", true));
+    out = plane<uint8_t>(arrays[0], "out");
+    same_size(arrays[0], picture, "out");
+    const auto& [low, high, values] = exposure;
+    rule = {nullptr, 1.0f, static_cast<float>(low), static_cast<float>(high)};
+    if (values.is_none()) return;
+    arrays.push_back(take(values, device, "table", false));
+    if (arrays[1].shape.size() != 1) fail("table: expected shape (n,)");
+    const int64_t size = arrays[1].shape[0];
+    if (size < 2 || size > (1 << 16)) fail("table: expected 2 to 65536 entries");
+    rule.table = table<const float>(arrays[1], {size}, "table");
+    rule.last = static_cast<float>(size - 1);
+  }
+
+  std::vector<Array> arrays;
+  Plane<uint8_t> out;
+  ExposureRule rule;
+};
+
 template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
@@ -326,6 +351,32 @@ void def_calls(py::module_& m) {
       L::map_tones_gray(scope, from, c.at_peak(t.peak()), t.map, dither, to);
     });
   });
+
+  m.def("exposure_yuv", [](const Objects& yuv, const CodingTuple& ct, const Exposure& exposure,
+                           const py::object& target, StreamArg stream) {
+    const auto in = take_all(yuv, device, "planes", false);
+    expect_three(in, "planes");
+    const Coding c = coding_from(ct);
+    const Siting s = siting_of(in, c, "planes");
+    const TakenExposure e(exposure, device, target, in[0]);
+    on_integer(in[0].dtype, "planes", [&](auto i) {
+      const auto from = yuv_of<const decltype(i)>(in, "planes");
+      typename L::Scope scope(stream, {&in, &e.arrays});
+      L::exposure_yuv(scope, from, c.at_peak(e.rule.last), s, e.rule, e.out);
+    });
+  });
+
+  m.def("exposure_rgb",
+        [](const Objects& rgb, double peak, const Exposure& exposure, const py::object& target, StreamArg stream) {
+          const auto in = take_all(rgb, device, "planes", false);
+          expect_three(in, "planes");
+          const TakenExposure e(exposure, device, target, in[0]);
+          on_integer(in[0].dtype, "planes", [&](auto i) {
+            const auto from = rgb_of<const decltype(i)>(in, "planes");
+            typename L::Scope scope(stream, {&in, &e.arrays});
+            L::exposure_rgb(scope, from, static_cast<float>(e.rule.last / peak), e.rule, e.out);
+          });
+        });
 
   m.def("area_mean", [](const py::object& x, const py::object& out, StreamArg stream) {
     const std::vector<Array> in{take(x, device, "plane", false), take(out, device, "out", true)};

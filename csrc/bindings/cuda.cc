@@ -68,6 +68,8 @@ struct CudaLaunchers {
   RM_LAUNCH(map_tones)
   RM_LAUNCH(map_tones_rgb)
   RM_LAUNCH(map_tones_gray)
+  RM_LAUNCH(exposure_yuv)
+  RM_LAUNCH(exposure_rgb)
   RM_LAUNCH(area_mean)
 #undef RM_LAUNCH
 };

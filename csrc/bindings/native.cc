@@ -61,6 +61,14 @@ struct CpuLaunchers {
     cpu::map_tones_gray(std::forward<A>(a)...);
   }
   template <class... A>
+  static void exposure_yuv(Scope&, A&&... a) {
+    cpu::exposure_yuv(std::forward<A>(a)...);
+  }
+  template <class... A>
+  static void exposure_rgb(Scope&, A&&... a) {
+    cpu::exposure_rgb(std::forward<A>(a)...);
+  }
+  template <class... A>
   static void area_mean(Scope&, A&&... a) {
     cpu::area_mean(std::forward<A>(a)...);
   }

@@ -47,8 +47,7 @@ RM_CLONES void to_chroma_row(const YuvCoding c, const Siting s, const float* __r
 template <class In, class Out>
 void yuv_to_rgb(const Yuv<const In>& in, const YuvCoding& coding, const Siting& siting, const RgbPlanes<Out>& out,
                 float max_out) {
-  const bool packed = out.r.step == 3 && out.g.step == 3 && out.b.step == 3 && out.g.data == out.r.data + 1 &&
-                      out.b.data == out.r.data + 2 && out.g.stride == out.r.stride && out.b.stride == out.r.stride;
+  const bool packed = is_packed(out.r, out.g, out.b);
   parallel(in.y.height, 16, [&](int first, int last) {
     float y[kChunk], u[kChunk + 1], v[kChunk + 1], r[kChunk], g[kChunk], b[kChunk];
     for (int row = first; row < last; ++row) {

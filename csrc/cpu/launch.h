@@ -53,6 +53,34 @@ static RM_CLONES void store_row(const float* __restrict from, const float* __res
   }
 }
 
+// Whether three planes are the channels of one packed array, and its rows: one loop over all three, so that the
+// compiler sees whole vectors of samples.
+template <class T>
+bool is_packed(const Plane<T>& r, const Plane<T>& g, const Plane<T>& b) {
+  return r.step == 3 && g.step == 3 && b.step == 3 && g.data == r.data + 1 && b.data == r.data + 2 &&
+         g.stride == r.stride && b.stride == r.stride;
+}
+
+template <class T>
+static RM_CLONES void load_packed(const T* __restrict from, float* __restrict r, float* __restrict g,
+                                  float* __restrict b, int n) {
+  for (int i = 0; i < n; ++i) {
+    r[i] = static_cast<float>(from[3 * i]);
+    g[i] = static_cast<float>(from[3 * i + 1]);
+    b[i] = static_cast<float>(from[3 * i + 2]);
+  }
+}
+
+template <class T>
+static RM_CLONES void store_packed(const float* __restrict r, const float* __restrict g, const float* __restrict b,
+                                   const float* __restrict thresholds, T* __restrict to, float max_code, int n) {
+  for (int i = 0; i < n; ++i) {
+    to[3 * i] = static_cast<T>(to_code(r[i], thresholds[i], max_code));
+    to[3 * i + 1] = static_cast<T>(to_code(g[i], thresholds[i], max_code));
+    to[3 * i + 2] = static_cast<T>(to_code(b[i], thresholds[i], max_code));
+  }
+}
+
 // Dither thresholds of row y, kChunk of them from a column that is a multiple of 8 (the pattern's period); all 0.5,
 // which rounds, where dither is off.
 inline const float* threshold_row(int y, bool dither) {

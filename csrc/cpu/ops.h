@@ -3,6 +3,7 @@
 
 #include "core/view.h"
 #include "ops/color.h"
+#include "ops/exposure.h"
 #include "ops/histogram.h"
 #include "ops/tone.h"
 
@@ -49,6 +50,13 @@ void map_tones_rgb(const RgbPlanes<const T>& in, const YuvCoding& coding, const 
 template <class T>
 void map_tones_gray(const Plane<const T>& in, const YuvCoding& coding, const ToneMap& map, bool dither,
                     const Plane<T>& out);
+
+// R, G, B of rgb: codes times `scale`, so that white is at rule.last.
+template <class T>
+void exposure_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting, const ExposureRule& rule,
+                  const Plane<uint8_t>& out);
+template <class T>
+void exposure_rgb(const RgbPlanes<const T>& in, float scale, const ExposureRule& rule, const Plane<uint8_t>& out);
 
 template <class T>
 void area_mean(const Plane<const T>& in, int columns, int rows, float* out);

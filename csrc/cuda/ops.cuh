@@ -37,6 +37,12 @@ template <class T>
 cudaError_t map_tones_gray(const Plane<const T>& in, const YuvCoding& coding, const ToneMap& map, bool dither,
                            const Plane<T>& out, cudaStream_t stream);
 template <class T>
+cudaError_t exposure_yuv(const Yuv<const T>& in, const YuvCoding& coding, const Siting& siting,
+                         const ExposureRule& rule, const Plane<uint8_t>& out, cudaStream_t stream);
+template <class T>
+cudaError_t exposure_rgb(const RgbPlanes<const T>& in, float scale, const ExposureRule& rule, const Plane<uint8_t>& out,
+                         cudaStream_t stream);
+template <class T>
 cudaError_t area_mean(const Plane<const T>& in, int columns, int rows, float* out, cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -70,6 +70,14 @@ def test_peers_do_the_same_job(cases):
     case = cases["map_tones, yuv420p"]
     for ours, peer in zip(case.ours(), case.peers["numpy"](), strict=True):
         assert np.abs(ours.astype(int) - peer).mean() < 3
+    case = cases["exposure_map, yuv420p"]
+    for peer in case.peers.values():
+        assert (case.ours() == (np.asarray(peer()) > 0)).mean() > 0.99
+    for name in ("64 rows", "16x32"):
+        case = cases[f"map_tones, yuv420p, gains {name}"]
+        ours = np.concatenate([p.ravel() for p in case.ours()])
+        for peer in case.peers.values():
+            assert np.abs(ours.astype(int) - np.asarray(peer()).ravel()).mean() < 3
     for name in ("area_mean, luma to 8x12",):
         tiles = 108 * 192 / 96
         assert np.abs(cases[name].ours() - np.asarray(cases[name].peers["numpy"]()) / tiles).max() < 20

@@ -149,6 +149,7 @@ def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCas
             cv2.LUT(cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420), three), cv2.COLOR_RGB2YUV_I420
         )
     cases.append(case)
+    cases += _field_cases(yuv, packed, change, three, planes_out)
 
     rgb_out = np.empty_like(rgb)
     case = OpCase(
@@ -200,6 +201,61 @@ def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCas
     mean = np.empty((4, 256), np.float32)
     case = OpCase("smooth_quantiles, 61 frames", window.nbytes, lambda: ops.smooth_quantiles(window, weights, out=mean))
     case.peers["numpy"] = lambda: np.tensordot(weights, window, 1)
+    cases.append(case)
+    return cases
+
+
+def _field_cases(yuv: list[Array], packed: Array, change: Array, three: Array, out: list[Array]) -> list[OpCase]:
+    """Tones with fields of gains and with a mask, and the exposure map, on one yuv420p picture.
+
+    change, three  a curve for map_tones, and the same as OpenCV's table
+    """
+    cv2 = _cv2()
+    y, u, v = yuv
+    rng = np.random.default_rng(1)
+    mask = rng.integers(0, 256, y.shape).astype(np.uint8)
+    cases: list[OpCase] = []
+    for name, shape in (("64 rows", (1, 64, 1)), ("16x32", (1, 16, 32)), ("16x32 in 8 bins", (8, 16, 32))):
+        gains = rng.uniform(-0.1, 0.1, (3, *shape)).astype(np.float32)
+
+        def ours(gains: Array = gains) -> object:
+            return ops.map_tones(yuv, change, gains=gains, out=out)
+
+        cases.append(OpCase(f"map_tones, yuv420p, gains {name}", 2 * packed.nbytes, ours))
+        if cv2 is None or shape[0] > 1:
+            continue
+        factors = np.ascontiguousarray(np.moveaxis(1 + gains[:, 0], 0, 2))
+
+        def opencv(factors: Array = factors) -> object:
+            toned = cv2.LUT(cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420), three)
+            field = cv2.resize(factors, (y.shape[1], y.shape[0]), interpolation=cv2.INTER_LINEAR)
+            return cv2.cvtColor(cv2.multiply(toned, field, dtype=cv2.CV_8U), cv2.COLOR_RGB2YUV_I420)
+
+        cases[-1].peers["opencv"] = opencv
+    cases.append(
+        OpCase(
+            "map_tones, yuv420p, mask",
+            2 * packed.nbytes + mask.nbytes,
+            lambda: ops.map_tones(yuv, change, mask=mask, out=out),
+        )
+    )
+
+    exposed = np.empty_like(mask)
+    case = OpCase("exposure_map, yuv420p", packed.nbytes + mask.nbytes, lambda: ops.exposure_map(yuv, out=exposed))
+
+    def numpy_exposure() -> object:
+        value = _numpy_to_rgb(y, u, v).max(-1)
+        return ((value < 0.05 * 255) | (value > 0.80 * 255)).astype(np.uint8)
+
+    case.peers["numpy"] = numpy_exposure
+    if cv2 is not None:
+
+        def cv2_exposure() -> object:
+            parts = cv2.split(cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420))
+            value = cv2.max(cv2.max(parts[0], parts[1]), parts[2])
+            return cv2.bitwise_not(cv2.inRange(value, 13, 204))
+
+        case.peers["opencv"] = cv2_exposure
     cases.append(case)
     return cases
 

@@ -8,6 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
+from .exposure import exposure_map
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
@@ -17,6 +18,7 @@ __all__ = [
     "beside",
     "copy",
     "empty_like",
+    "exposure_map",
     "histogram",
     "map_tones",
     "quantiles",

@@ -84,6 +84,15 @@ def beside(table: Array, like: Array, dtype: npt.DTypeLike = np.float32) -> Arra
     return cupy.asarray(host)
 
 
+def finite(what: str, table: Array, like: Array) -> Array:
+    """As beside; a table on the CPU may hold no NaN or infinity."""
+    if not is_cuda(table):
+        table = np.ascontiguousarray(table if isinstance(table, list | tuple) else as_input(table), np.float32)
+        if not np.isfinite(table).all():
+            raise ArrayError(f"{what}: expected finite numbers; got NaN or infinity")
+    return beside(table, like)
+
+
 def stream_of(x: Array, stream: Any) -> Any:
     """The argument the native call wants: None on the CPU, a stream handle on a GPU."""
     if not is_cuda(x):

@@ -16,7 +16,7 @@ from ._dispatch import (
     coding,
     dtype_of,
     empty,
-    is_cuda,
+    finite,
     module_for,
     overlaps,
     planes_of,
@@ -94,8 +94,8 @@ def map_tones(
     Luma takes the luma of D at each pixel; chroma takes the mean chroma of D over its pixels. So where D is zero the
     output is the input bit for bit, and chroma is not resampled. A sequence of planes gives a tuple of planes; one
     array gives one array (yuv: always a tuple). `out` is like the result; for yuv it may not share chroma with
-    `planes`, else it may be `planes`. Errors: ArrayError. Source of the grid: Chen, Paris, Durand, "Real-time edge-aware image
-    processing with the bilateral grid", SIGGRAPH 2007, sliced here by a picture it was not made from.
+    `planes`, else it may be `planes`. Errors: ArrayError. Source of the grid: Chen, Paris, Durand, "Real-time
+    edge-aware image processing with the bilateral grid", SIGGRAPH 2007.
     """
     if color not in ("yuv", "rgb", "gray"):
         raise ArrayError(f"color: expected 'yuv', 'rgb' or 'gray'; got {color!r}")
@@ -116,7 +116,7 @@ def map_tones(
     code, on = coding(kr, kb, depth, full_range, siting), stream_of(like, stream)
     if color == "yuv":
         native.map_tones(inputs, code, tones, dither, targets, on)
-        return tuple(targets) if out is None else tuple(out)
+        return tuple(out) if isinstance(out, list | tuple) else tuple(targets)
     if color == "rgb":
         native.map_tones_rgb(inputs, code, tones, dither, targets, on)
     else:
@@ -138,30 +138,22 @@ def _planes(x: Any, color: str) -> list[Array]:
 
 def _tones(like: Array, change: Array, gains: Array | None, response: Array | None, mask: Array | None) -> Any:
     """The tables of map_tones beside `like`, those on the CPU checked for NaN and infinity."""
-    change = _finite("change", change, like)
     if gains is None:
         if response is not None:
             raise ArrayError("response says how gains act; give gains too")
     else:
-        gains = _finite("gains", gains, like)
-        response = _response(change, like) if response is None else _finite("response", response, like)
-    return change, gains, response, None if mask is None else as_input(mask)
+        gains = finite("gains", gains, like)
+        response = finite("response", _corrected(change) if response is None else response, like)
+    return finite("change", change, like), gains, response, None if mask is None else as_input(mask)
 
 
-def _finite(what: str, values: Array, like: Array) -> Array:
-    if not is_cuda(values):
-        values = np.ascontiguousarray(values if isinstance(values, list | tuple) else as_input(values), np.float32)
-        if not np.isfinite(values).all():
-            raise ArrayError(f"{what}: expected finite numbers; got NaN or infinity")
-    return beside(values, like)
-
-
-def _response(change: Array, like: Array) -> Array:
-    """x + change, for ordinary gamma-coded video: a gain of light is taken for one of coded values."""
+def _corrected(change: Array) -> Array:
+    """x + change where `change` lives: the response of gamma-coded video, in which a gain of light is one of codes."""
+    change = np.asarray(change, np.float32) if isinstance(change, list | tuple) else as_input(change)
     shape = tuple(change.shape)
     if len(shape) != 2:
         raise ArrayError(f"change: expected shape (3, n); got {shape}")
-    ramp = beside(np.tile(np.linspace(0, 1, shape[1], dtype=np.float32), (shape[0], 1)), like)
+    ramp = beside(np.tile(np.linspace(0, 1, shape[1], dtype=np.float32), (shape[0], 1)), change)
     try:
         return change + ramp
     except TypeError:
