@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reelmend.stages.deflicker.gate import MEDIAN, Evidence, Gate, deviation, group_changes, is_plain, weigh
+from reelmend.stages.deflicker.gate import MEDIAN, Evidence, Gate, Switch, deviation, group_changes, is_plain, weigh
 
 GROUPS = 12
 
@@ -174,15 +174,15 @@ def test_opens_and_shuts_by_steps_within_a_shot():
     gate = Gate()
     gate.advance(1, CALM, [])
     seen = []
-    for _ in range(Gate.RAMP + 2):
+    for _ in range(Switch.RAMP + 2):
         gate.advance(1, FLICKER, [])
         seen.append(gate.amount)
-    assert seen == pytest.approx([min(1, (k + 1) / Gate.RAMP) for k in range(Gate.RAMP + 2)])
+    assert seen == pytest.approx([min(1, (k + 1) / Switch.RAMP) for k in range(Switch.RAMP + 2)])
     seen = []
-    for _ in range(Gate.RAMP + 2):
+    for _ in range(Switch.RAMP + 2):
         gate.advance(1, CALM, [])
         seen.append(gate.amount)
-    assert seen == pytest.approx([max(0, 1 - (k + 1) / Gate.RAMP) for k in range(Gate.RAMP + 2)])
+    assert seen == pytest.approx([max(0, 1 - (k + 1) / Switch.RAMP) for k in range(Switch.RAMP + 2)])
 
 
 def test_stays_as_it_is_between_the_thresholds():

@@ -85,7 +85,9 @@ class Wave:
 
     def at(self, t: float, y: NDArray[np.float64]) -> NDArray[np.float64]:
         """At frame t and heights y, 0 at the top edge to 1 at the bottom edge: (len(y), channels)."""
-        return _basis(np.array([t]), y, self.frequency, self.periods, len(self.coefficient) // 2)[0] @ self.coefficient
+        basis = _basis(np.array([t]), y, self.frequency, self.periods, len(self.coefficient) // 2)
+        result: NDArray[np.float64] = basis[0] @ self.coefficient
+        return result
 
     @property
     def amplitude(self) -> float:
@@ -157,6 +159,6 @@ def _fit(
     a = steps.reshape(-1, steps.shape[2])
     b = changes.reshape(len(a), -1)
     normal = a.T @ a + 1e-6 * len(a) * np.eye(a.shape[1])
-    coefficient = np.linalg.solve(normal, a.T @ b)
+    coefficient: NDArray[np.float64] = np.linalg.solve(normal, a.T @ b).astype(np.float64)
     left = float(((b - a @ coefficient) ** 2).sum())
     return coefficient, 1.0 - left / max(float((b * b).sum()), 1e-12)

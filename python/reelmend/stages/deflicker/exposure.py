@@ -50,7 +50,7 @@ def filtered_illumination(
 
 
 def divergences(histograms: npt.ArrayLike, tables: NDArray[np.float32], *, bins: int = 256) -> NDArray[np.float64]:
-    """KL(H~ || H) of each frame in nats, on `bins` levels, H~ being the histogram of V~; every level counts a little."""
+    """KL(H~ || H) of each frame in nats, on `bins` levels; H~ is the histogram of V~, and no level counts nothing."""
     counts = np.asarray(histograms, np.float64)
     levels = counts.shape[1]
     own = np.minimum(np.arange(levels) * bins // levels, bins - 1)

@@ -8,6 +8,7 @@ most are alike, and levels that stay for longer than the median looks. Flashes a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +39,11 @@ class Regular:
     confidence: float
 
 
-def _middle(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _middle(x: NDArray[Any]) -> NDArray[Any]:
     """Median over the last axis."""
     ordered = np.sort(x, axis=-1)
     n = x.shape[-1]
-    result: NDArray[np.float32] = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) * np.float32(0.5)
+    result: NDArray[Any] = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) * np.float32(0.5)
     return result
 
 

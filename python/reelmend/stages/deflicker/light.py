@@ -42,11 +42,13 @@ class Light:
             return result
         # the grid is even, so the place in it is a product
         at = np.clip(x * np.float32(_POINTS - 1) + np.float32(0.5), 0, _POINTS - 1).astype(np.int32)
-        return np.take(self._log_light, at).astype(np.float32)
+        taken: NDArray[np.float32] = np.take(self._log_light, at).astype(np.float32)
+        return taken
 
     def gain(self, change: NDArray[np.float32]) -> NDArray[np.float32]:
         """The relative gain that adds `change` to log_light."""
-        return np.expm1(change) if self._multiplies else change
+        result: NDArray[np.float32] = np.expm1(change) if self._multiplies else change
+        return result
 
     def response(self, size: int) -> NDArray[np.float32]:
         """At `size` even points over 0..1: float32 (3, size), the channels alike."""

@@ -59,7 +59,7 @@ class PatchEvidence:
 
 
 def blocks_of(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(..., rows, columns) of tiles to (..., rows / 4, columns / 4, 16); what is left over at the far edges is not in."""
+    """(..., rows, columns) of tiles to (..., rows / 4, columns / 4, 16), without what is left over."""
     rows, columns = x.shape[-2] // SIDE, x.shape[-1] // SIDE
     lead = x.shape[:-2]
     cut = x[..., : rows * SIDE, : columns * SIDE].reshape(*lead, rows, SIDE, columns, SIDE)

@@ -162,8 +162,8 @@ def _box(x: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
         np.cumsum(np.moveaxis(x, axis, 0), axis=0, out=total[1:])
         at = np.arange(n)
         last, first = np.minimum(at + radius + 1, n), np.maximum(at - radius, 0)
-        means = (total[last] - total[first]) / (last - first)[:, None].astype(np.float32)
-        x = np.moveaxis(means, 0, axis)
+        means = (total[last] - total[first]) / (last - first)[:, None]
+        x = np.moveaxis(means.astype(np.float32), 0, axis)
     return x
 
 

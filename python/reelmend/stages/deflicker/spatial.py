@@ -37,7 +37,7 @@ _QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is 
 _ROWS = 128  # of the grid of gains, where bands are in it
 _LOCK = 0.30  # share a wave must explain to be used
 _NEVER = -(10**9)
-_LUMA = np.float32([0.2126, 0.7152, 0.0722])
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(slots=True)
@@ -183,16 +183,16 @@ class _Shot:
         if self.wave is not None and self.wave.share >= _LOCK and self._fitted != _NEVER:
             t = int(self._index.all()[k]) - self._origin, index - self._origin
             heights = (np.arange(change.shape[1]) + 0.5) / change.shape[1]
-            step = self.wave.at(t[1], heights) - self.wave.at(t[0], heights)
-            change = change - step.T[:, :, None].astype(np.float32)
+            rolled = self.wave.at(t[1], heights) - self.wave.at(t[0], heights)
+            change = change - rolled.T[:, :, None].astype(np.float32)
         blocks = blocks_of(change)
         quiet = ~self.patches.jitters
         trusted = blocks[:, quiet] if quiet.shape == blocks.shape[1:3] and quiet.mean() >= _QUIET else blocks
         blocks = np.sort(blocks - np.median(trusted.reshape(3, -1), axis=1)[:, None, None, None], axis=-1)
         half = blocks.shape[-1] // 2
-        step = np.moveaxis((blocks[..., half - 1] + blocks[..., half]) * np.float32(0.5), 0, -1)
-        self._patches[index] = step
-        return step
+        middles: NDArray[np.float32] = (blocks[..., half - 1] + blocks[..., half]) * np.float32(0.5)
+        made = self._patches[index] = np.moveaxis(middles, 0, -1)
+        return made
 
 
 class Spatial:
@@ -208,6 +208,7 @@ class Spatial:
         self._bands, self._patches = Switch(), Switch()
 
     def push(self, item: Item, light: Light) -> list[Item]:
+        assert item.frame is not None
         if item.structure.fine.shape[1:] == FINE:
             window = inside(FINE, item.region, item.frame.width, item.frame.height)
             shot = self._shots.get(item.shot)
@@ -248,6 +249,7 @@ class Spatial:
         item.found = found = Found(shot.bands, shot.patches, shot.wave)
         if bands == 0 and patches == 0:
             return
+        assert item.frame is not None
         rows_of, columns_of = (s.stop - s.start for s in shot.window)
         grid = (_ROWS if bands > 0 else rows_of // SIDE, columns_of // SIDE if patches > 0 else 1)
         x0, y0, x1, y1 = item.region
