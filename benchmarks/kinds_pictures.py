@@ -1,6 +1,8 @@
 """Pictures of a result of deflicker_kinds.py: which verdicts were given, and what each method gains.
 
     python benchmarks/kinds_pictures.py [FILE.json]        draws them beside the file
+
+Extra: matplotlib (reelmend[plot]).
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from reelmend.analyze.report import AFTER, BEFORE, FAINT, INK, canvas
 
 MODES = {"reelmend film": "film", "reelmend low": "low", "reelmend live": "live"}
 COLOURS = {
+    "input": "#9a9a9a",
     "reelmend film": AFTER,
     "reelmend low": "#6aa7bd",
     "reelmend live": "#b4d3de",
     "ffmpeg deflicker": BEFORE,
     "ffmpeg tmidequalizer": "#e0a491",
 }
+OTHERS = {name: colour for name, colour in COLOURS.items() if name != "input"}
 LABELS = {
     "gain_gamma": "gain and gamma",
     "white_balance": "white balance",
@@ -54,7 +58,7 @@ def confusion(document: dict[str, Any], path: Path) -> None:
     kinds = list(expected)
     first = rows["verdict: " + kinds[0], "reelmend film"]
     verdicts = [name for name in first if name not in ("runs", "right", "unsure")]
-    cell, left, right, gap, over, under = 0.62, 2.75, 0.62, 0.35, 1.95, 0.62
+    cell, left, right, gap, over, under = 0.58, 1.95, 0.62, 0.3, 1.95, 0.85
     width = left + len(MODES) * (cell * len(verdicts) + right) + (len(MODES) - 1) * gap + 0.1
     tall = over + 0.5 * len(kinds) + under
     figure = canvas(width, tall)
@@ -76,10 +80,11 @@ def confusion(document: dict[str, Any], path: Path) -> None:
     ):
         figure.text(0.12 / width, y / tall, text, fontsize=size, color=INK, weight=weight, va="center")
     figure.text(
-        left / width, 0.3 / tall, "down: what was put on the clip; across: the verdict over the clip. In a cell: runs, and "
-        "their share. Framed: the right verdict. Blue: right, red: wrong. The mixture is right where bands, local flicker "
-        "and that of the whole picture are all found, whichever is the verdict.",
-        fontsize=10, color="#777777", va="center",
+        left / width, 0.38 / tall,
+        "Down: what was put on the clip; across: the verdict over the clip. In a cell: runs and "
+        "their share of the line; framed: the right verdict; blue: right, red: wrong.\nThe mixture is right where "
+        "bands, local flicker and that of the whole picture are all found, whichever of them is the verdict.",
+        fontsize=10.5, color="#777777", va="center", linespacing=1.5,
     )  # fmt: skip
     figure.savefig(path)
 
@@ -123,46 +128,67 @@ def gains(document: dict[str, Any], path: Path) -> None:
     rows, expected = rows_of(document), document["settings"]["expected"]
     wanted = [kind for kind, truth in expected.items() if truth in ("flash", "fade", "none")]
     kinds = [kind for kind in expected if kind not in wanted]
-    figure = canvas(15, 12.2)
-    panels = (
-        (kinds, "gain_db", 1.0, "dB", "Mean of the frames: dB of PSNR over the input (the line at 0)", 0.685),
-        (kinds, "worst_gain_db", 1.0, "dB", "Worst frame of a clip: dB over the input's worst frame", 0.375),
-        (wanted, "exact_share", 100.0, "%", "Where nothing is to be removed: frames that leave bit for bit, %", 0.065),
-    )
-    for names, key, scale, unit, title, bottom in panels:
-        if not names:
-            continue
-        axes = figure.add_axes((0.055, bottom, 0.93 if names is kinds else 0.42, 0.225))
-        _bars(axes, rows, names, key, scale, unit)
-        axes.set_title(title, fontsize=12, color=INK, loc="left", weight="bold", pad=8)
+    films = [case[6:] for case, method in rows if case.startswith("real: ") and method == "input"]
+    means = [f"{kind}: mean" for kind in kinds]
+    figure = canvas(15, 12)
+    across, first, second = (0.05, 0.94), (0.05, 0.42), (0.55, 0.44)
+    mean = "Mean of the frames: dB of PSNR over the input, which is the line at 0"
+    worst = "Worst frame of a clip: dB over the input's worst frame"
+    same = "Where nothing is to be removed: frames that leave bit for bit, %"
+    left = "Films that flicker: deviation of mean luma, less is better"
+    _bars(_panel(figure, across, 0.685, mean, "dB"), rows, means, "gain_db", OTHERS)
+    _bars(_panel(figure, across, 0.37, worst, "dB"), rows, means, "worst_gain_db", OTHERS)
+    if wanted:
+        whole = [f"{kind}: mean" for kind in wanted]
+        _bars(_panel(figure, first, 0.05, same, "%"), rows, whole, "exact_share", OTHERS, scale=100)
+    if films:
+        reals = [f"real: {film}" for film in films]
+        _bars(_panel(figure, second, 0.05, left, "8-bit levels"), rows, reals, "flicker_luma", COLOURS, places=2)
     from matplotlib.patches import Patch
 
     figure.legend(
         handles=[Patch(facecolor=colour, label=name) for name, colour in COLOURS.items()],
-        loc="center right", bbox_to_anchor=(0.985, 0.957), ncols=len(COLOURS), frameon=False, fontsize=11,
+        loc="center right", bbox_to_anchor=(0.995, 0.976), ncols=len(COLOURS), frameon=False, fontsize=10.5,
     )  # fmt: skip
     figure.text(0.015, 0.976, "What each method gains", fontsize=15, color=INK, weight="bold", va="center")
     figure.text(0.015, 0.948, _subject(document), fontsize=10.5, color=INK, va="center")
     figure.savefig(path)
 
 
-def _bars(axes: Any, rows: Rows, kinds: list[str], key: str, scale: float, unit: str) -> None:
-    each = 0.84 / len(COLOURS)
-    for m, (method, colour) in enumerate(COLOURS.items()):
-        heights = np.array([scale * float(rows[f"{kind}: mean", method][key] or 0) for kind in kinds])
-        x = np.arange(len(kinds)) - 0.42 + (m + 0.5) * each
+def _panel(figure: Any, sides: tuple[float, float], bottom: float, title: str, unit: str) -> Any:
+    axes = figure.add_axes((sides[0], bottom, sides[1], 0.225))
+    axes.set_title(title, fontsize=12, color=INK, loc="left", weight="bold", pad=8)
+    axes.set_ylabel(unit, color=INK)
+    return axes
+
+
+def _bars(
+    axes: Any,
+    rows: Rows,
+    cases: list[str],
+    key: str,
+    colours: dict[str, str],
+    *,
+    scale: float = 1.0,
+    places: int = 1,
+) -> None:
+    """A group of bars for each case, one bar a method."""
+    each = 0.84 / len(colours)
+    for m, (method, colour) in enumerate(colours.items()):
+        heights = np.array([scale * float(rows[case, method][key] or 0) for case in cases])
+        x = np.arange(len(cases)) - 0.42 + (m + 0.5) * each
         axes.bar(x, heights, each * 0.94, color=colour, zorder=2)
         for at, height in zip(x, heights, strict=True):
-            text = f"{height:.0f}" if abs(height) >= 9.95 or unit == "%" else f"{height:.1f}"
+            text = f"{height:.0f}" if abs(height) >= 9.95 else f"{height:.{places}f}"
             axes.annotate(
-                "0" if text in ("-0.0", "0.0", "-0") else text, (at, height), (0, 2 if height >= 0 else -2),
-                textcoords="offset points", ha="center", va="bottom" if height >= 0 else "top", fontsize=8, color=INK,
+                "0" if float(text) == 0 else text, (at, height), (0, 2 if height >= 0 else -2),
+                textcoords="offset points", ha="center", va="bottom" if height >= 0 else "top", fontsize=8.5, color=INK,
             )  # fmt: skip
+    names = [case.removeprefix("real: ").removesuffix(": mean") for case in cases]
     axes.axhline(0, color=INK, lw=1.1, zorder=3)
-    axes.set_xticks(np.arange(len(kinds)), [LABELS.get(kind, kind) for kind in kinds], fontsize=10.5, color=INK)
-    axes.set_xlim(-0.55, len(kinds) - 0.45)
+    axes.set_xticks(np.arange(len(cases)), [LABELS.get(name, name) for name in names], fontsize=10.5, color=INK)
+    axes.set_xlim(-0.55, len(cases) - 0.45)
     axes.margins(y=0.14)
-    axes.set_ylabel(unit, color=INK)
     axes.tick_params(axis="x", length=0)
     axes.tick_params(axis="y", colors="#777777")
     axes.grid(True, axis="y", color="#e6e6e6", lw=0.7)
@@ -175,7 +201,8 @@ def _subject(document: dict[str, Any]) -> str:
     s = document["settings"]
     strengths = ", ".join(f"{v:g}" for v in s["strengths"])
     return (
-        f"{len(s['clips'])} clean clips of {s['frames']} frames, {s['height']} lines, strengths {strengths}, "
+        f"{len(s['clips'])} clean clips of {s['frames']} frames, {s['height']} lines; "
+        f"strength{'s' if len(s['strengths']) > 1 else ''} {strengths}; "
         f"{len(s['seeds'])} seed{'s' if len(s['seeds']) > 1 else ''}"
     )
 
