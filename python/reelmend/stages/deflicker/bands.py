@@ -25,7 +25,9 @@ _LEVELS = 255.0
 _COHERENCE_ON, _COHERENCE_LOCKED, _COHERENCE_OFF = 0.70, 0.58, 0.45
 _LOCK_ON = 0.30
 _LEVEL_ON, _LEVEL_OFF = 0.4, 0.2
-SHORTEST = 6  # changes; fewer say nothing
+SHORTEST = 4  # changes; fewer say nothing
+_FEW = 12  # changes; fewer must be beyond doubt
+_FEW_COHERENCE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,12 @@ class BandEvidence:
 
     @property
     def is_there(self) -> bool:
-        coherent = self.coherence >= (_COHERENCE_LOCKED if self.lock >= _LOCK_ON else _COHERENCE_ON)
-        return self.changes >= SHORTEST and coherent and self.level >= _LEVEL_ON
+        return self.changes >= SHORTEST and self.coherence >= self._least and self.level >= _LEVEL_ON
+
+    @property
+    def _least(self) -> float:
+        least = _COHERENCE_LOCKED if self.lock >= _LOCK_ON else _COHERENCE_ON
+        return max(least, _FEW_COHERENCE) if self.changes < _FEW else least
 
     @property
     def is_gone(self) -> bool:
@@ -52,8 +58,7 @@ class BandEvidence:
         """0.5 where it counts as there, 1 where it is beyond doubt."""
         if self.changes < SHORTEST or self.level < _LEVEL_OFF:
             return 0.0
-        least = _COHERENCE_LOCKED if self.lock >= _LOCK_ON else _COHERENCE_ON
-        value = 0.5 + (self.coherence - least) * (2.0 if self.lock >= _LOCK_ON else 1.6)
+        value = 0.5 + (self.coherence - self._least) * (2.0 if self.lock >= _LOCK_ON else 1.6)
         return float(np.clip(value, 0.0, 1.0 if self.is_there else 0.49))
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["scene_weights", "tone_change"]
+__all__ = ["period_weights", "scene_weights", "tone_change"]
 
 _FIT_POINTS = 32
 # What counts as other content, not other light: the scale of each measure at which a frame counts e^-1 of its weight.
 _TONES = 0.2  # residue of the quantiles, fraction of white
 _STRUCTURE = 0.25  # fall of the rank correlation of the tiny pictures
+
+
+# Of flicker that is new in every frame, some frames are mean enough; the rest of the window may hold other content.
+_WHITE = -0.30  # correlation of one change with the next from which flicker counts as new in every frame
+_WIDTHS = (3.0, 6.0, 12.0, 24.0)  # frames: deviations of windows to try, below the one asked for
+_TRUST = 2.0  # times the noise of a narrower window's mean that a wider one's may differ from it
+_NEAR = 32  # frames on both sides that tell how much flicker there is
 
 
 def scene_weights(
@@ -28,6 +35,9 @@ def scene_weights(
     Gaussian in time, times what says that the content is still the same and only its light differs: the rank
     correlation, which no tone curve changes, and what is left of the difference of the quantile functions after the
     best gain and offset a channel.
+
+    Flicker that is new in every frame has averaged out within few; then the Gaussian is as wide as the picture's own
+    change lets it: the widest whose mean is that of every narrower one but for its noise (Lepski 1990).
     """
     current = int(np.flatnonzero(distance == 0)[0])
     step = quantiles.shape[2] // _FIT_POINTS
@@ -38,9 +48,57 @@ def scene_weights(
     gain = np.where(power > 1e-9, (x * y).sum(axis=2) / np.maximum(power, 1e-9), 0.0)
     residue = np.abs(gain[:, :, None] * x - y).mean(axis=(1, 2))
     fall = np.maximum(1.0 - alike, 0.0)
-    weights = np.exp(-0.5 * (distance / sigma) ** 2 - residue / _TONES - fall / _STRUCTURE)
-    result: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    scene = np.exp(-residue / _TONES - fall / _STRUCTURE)
+    noise = _noise(coarse[max(0, current - _NEAR) : current + _NEAR + 1])
+    chosen = _gaussian(scene, distance, sigma)
+    if noise is not None:
+        flat = coarse.reshape(len(coarse), -1)
+        tried = [w for w in _WIDTHS if w < sigma]
+        candidates = [_gaussian(scene, distance, w) for w in tried] + [chosen]
+        means = [w @ flat for w in candidates]
+        doubts = [noise * float(np.sqrt((w * w).sum())) for w in candidates]
+        for k in range(1, len(candidates)):
+            apart = [float(np.sqrt(((means[k] - means[j]) ** 2).mean())) / doubts[j] for j in range(k)]
+            if max(apart) > _TRUST:
+                chosen = candidates[k - 1]
+                break
+    result: NDArray[np.float32] = chosen.astype(np.float32)
     return result
+
+
+def _gaussian(scene: NDArray[np.float64], distance: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+    weights = scene * np.exp(-0.5 * (distance / sigma) ** 2)
+    result: NDArray[np.float64] = weights / weights.sum()
+    return result
+
+
+def _noise(near: NDArray[np.float64]) -> float | None:
+    """Deviation of flicker that is new in every frame, from quantiles of consecutive frames; None if it is not."""
+    if len(near) < 6:
+        return None
+    change = np.diff(near.reshape(len(near), -1), axis=0)
+    energy = float((change * change).sum())
+    if energy <= 0 or float((change[1:] * change[:-1]).sum()) > _WHITE * energy:
+        return None
+    off = (change[1:] - change[:-1]) / 2
+    return float(np.sqrt(np.median((off * off).mean(axis=1)) / 1.5))
+
+
+def period_weights(distance: NDArray[np.int64], period: int) -> NDArray[np.float32]:
+    """Weights, summing to 1, of the fewest frames around the current one whose mean has no trace of a period.
+
+    Where there are frames on both sides, two periods in a triangle; at an end, two whole periods alike.
+    """
+    inside = min(-int(distance[0]), int(distance[-1])) >= period - 1
+    if inside:
+        weights = np.maximum(period - np.abs(distance), 0).astype(np.float64)
+    else:
+        count = min(2 * period, len(distance) - len(distance) % period)
+        order = np.argsort(np.abs(distance), kind="stable")[:count]
+        weights = np.zeros(len(distance))
+        weights[order] = 1.0
+    total = weights.sum()
+    return ((weights / total) if total else (distance == 0)).astype(np.float32)
 
 
 def tone_change(

@@ -131,9 +131,10 @@ def is_plain(changes: Sequence[Groups] | NDArray[np.float32]) -> bool:
 class Switch:
     """Open or shut, with hysteresis; ramps, so that no step is seen."""
 
-    RAMP = 8  # frames from shut to open
+    RAMP = 8  # frames from shut to open, unless told otherwise
 
-    def __init__(self) -> None:
+    def __init__(self, ramp: int = RAMP) -> None:
+        self._step = 1.0 / ramp
         self._open = False
         self._amount = 0.0
         self._shot: int | None = None
@@ -145,8 +146,8 @@ class Switch:
             self._shot = shot
             self._amount = 1.0 if self._open else 0.0
         else:
-            step = 1.0 / self.RAMP
-            self._amount = min(1.0, self._amount + step) if self._open else max(0.0, self._amount - step)
+            step = self._step if self._open else -self._step
+            self._amount = min(1.0, max(0.0, self._amount + step))
         return self._amount
 
     @property

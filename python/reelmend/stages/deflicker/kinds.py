@@ -21,13 +21,15 @@ _AGREE = 0.50  # of the groups
 _LEVEL = 0.30  # 8-bit levels
 _BACK = 0.30  # of the changes over a period, that may be left at its end
 _STEP = 0.6  # 8-bit levels, at least
-_STEP_NOISE = 6.0  # times the usual change
+_STEP_NOISE = 4.0  # times the usual change
 _STEP_RARE = 0.2  # of the frames, at most
 _STEP_APART = 6  # frames, at least
 _STEP_ON = 0.75  # of the steps must keep the beat
+_STEP_LEAST = 4  # steps on it
+_STEP_SPREAD = 0.35  # of a step, by which the groups may differ
 _FLASH = 4.0  # levels
 FADE = 9  # frames that must go one way
-_FADE = 6.0  # levels over them, at least
+_FADE = 9.0  # levels over them, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def alternation(changes: NDArray[np.float32], first: int) -> Regular | None:
 def steps(changes: NDArray[np.float32], index: NDArray[np.int64]) -> Regular | None:
     """Steps of light that come on a beat, as models leave that work in batches of frames.
 
-    changes (n, 3, groups) into the frames `index`. There must be three at least, rare, with calm between them.
+    changes (n, 3, groups) into the frames `index`. There must be four at least, rare, with calm between them.
     """
     if len(changes) < 2 * _STEP_APART:
         return None
@@ -92,9 +94,9 @@ def steps(changes: NDArray[np.float32], index: NDArray[np.int64]) -> Regular | N
     rows = np.arange(len(changes))
     spread = _middle(np.abs(changes[rows, channel] - common[rows, channel][:, None]))
     usual = float(np.median(size))
-    large = (size > max(_STEP, _STEP_NOISE * usual)) & (spread < 0.5 * size)
+    large = (size > max(_STEP, _STEP_NOISE * usual)) & (spread < _STEP_SPREAD * size)
     at = index[large]
-    if not 3 <= len(at) <= _STEP_RARE * len(changes):
+    if not _STEP_LEAST <= len(at) <= _STEP_RARE * len(changes):
         return None
     between = np.diff(at)
     best = (0, 0)  # steps that keep the beat, the beat
@@ -104,13 +106,13 @@ def steps(changes: NDArray[np.float32], index: NDArray[np.int64]) -> Regular | N
         kept = int(np.bincount(at % beat).max())
         best = max(best, (kept, beat))
     kept, beat = best
-    if kept < 3 or kept < _STEP_ON * len(at) or kept * beat * 2 < int(at[-1] - at[0]):
+    if kept < _STEP_LEAST or kept < _STEP_ON * len(at) or kept * beat * 2 < int(at[-1] - at[0]):
         return None
     signed = common[rows, channel][large]
     if len(set(np.sign(signed))) == 1 and kept < 6:
         return None  # an exposure that settles in steps goes one way
     strength = float(np.median(size[large]))
-    return Regular(beat, strength, min(1.0, 0.5 + 0.1 * (kept - 3) + 0.2 * (kept / len(at) - _STEP_ON)))
+    return Regular(beat, strength, min(1.0, 0.5 + 0.1 * (kept - _STEP_LEAST) + 0.2 * (kept / len(at) - _STEP_ON)))
 
 
 def color_share(deviations: NDArray[np.float32], means: NDArray[np.float32]) -> float:

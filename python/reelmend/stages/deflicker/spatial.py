@@ -29,6 +29,7 @@ __all__ = ["Found", "Spatial"]
 
 _PAST = 32  # frames of evidence behind
 _EVERY = 8  # frames between two weighings
+_RAMP = 4  # frames from nothing to all
 _AGAIN = 4  # frames between two fits of the wave
 _TONES = 8  # levels at which the common change of two frames is measured
 _SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
@@ -67,7 +68,8 @@ class _Shot:
         self._shifts: dict[int, tuple[float, float]] = {}
         self._patches: dict[int, NDArray[np.float32]] = {}
         self.bands, self.patches = BandEvidence(), PatchEvidence()
-        self.wave: Wave | None = None
+        self.wave: Wave | None = None  # as it is undone
+        self._seen: Wave | None = None  # as it was last weighed: of luma, for where to search
         self._weighed = self._fitted = _NEVER
         self._origin = 0  # frame from which the wave's time is counted
 
@@ -130,10 +132,10 @@ class _Shot:
         if coherence > 0.4 and len(parts) >= 4:
             t = self._index.all()[a : b + 1]
             rows = parts.mean(axis=1, dtype=np.float64)[:, :, None]
-            self.wave = find_wave(rows, t, self.wave if self.wave and self.wave.share > 0.5 else None)
-            lock = self.wave.share
+            self._seen = find_wave(rows, t, self._seen if self._seen and self._seen.share > 0.5 else None)
+            lock = self._seen.share
         else:
-            self.wave = None
+            self._seen = self.wave = None
         self.bands = BandEvidence(coherence, level, lock, len(parts))
         self.patches = weigh_patches(self._medians.all()[a:b], self._spreads.all()[a:b], brightness)
 
@@ -149,9 +151,9 @@ class _Shot:
             return None
         frames = self._index.all()[a : b + 1]
         log = self._log.all()[a : b + 1]
-        if self.wave is not None and self.wave.share >= _LOCK:
-            if index - self._fitted >= _AGAIN or index < self._fitted:
-                self.wave = find_wave(_row_changes(log), frames, self.wave)
+        if self._seen is not None and self._seen.share >= _LOCK:
+            if self.wave is None or not 0 <= index - self._fitted < min(_AGAIN, 1 + (b - a) // 8):
+                self.wave = find_wave(_row_changes(log), frames, self.wave or self._seen)
                 self._origin, self._fitted = int(frames[0]), index
             return self.wave.at(index - self._origin, heights)
         changes = _row_changes(log)
@@ -180,7 +182,7 @@ class _Shot:
         before, after = self._log.all()[k], self._log.all()[k + 1]
         x, y = shift_of(self.light.log(self._luma.all()[k]), self.light.log(self._luma.all()[k + 1]))
         change = after - shifted(before, x, y)
-        if self.wave is not None and self.wave.share >= _LOCK and self._fitted != _NEVER:
+        if self.wave is not None:
             t = int(self._index.all()[k]) - self._origin, index - self._origin
             heights = (np.arange(change.shape[1]) + 0.5) / change.shape[1]
             rolled = self.wave.at(t[1], heights) - self.wave.at(t[0], heights)
@@ -205,7 +207,7 @@ class Spatial:
         self._future = future
         self._held: deque[Item] = deque()
         self._shots: dict[int, _Shot] = {}
-        self._bands, self._patches = Switch(), Switch()
+        self._bands, self._patches = Switch(_RAMP), Switch(_RAMP)
 
     def push(self, item: Item, light: Light) -> list[Item]:
         assert item.frame is not None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ops
-from .curves import scene_weights, tone_change
+from .curves import period_weights, scene_weights, tone_change
 from .gate import Evidence, Gate, group_changes
 from .item import Item
 from .kinds import Regular, alternation, color_share, fade_of, flash_of, steps
@@ -21,6 +21,8 @@ __all__ = ["COLOR", "Judged", "Tonal"]
 _EVERY = 4  # frames between two searches for flicker of a fixed period
 _REACH = 32  # frames on both sides that tell alternation
 _FLASH_PAST, _FLASH_FUTURE = 10, 5  # frames around that tell a flash
+_PURE = 0.8  # confidence of alternation from which it is all there is
+_ALIKE = 0.9  # rank correlation of the ends of a fade: a pan brings another picture
 COLOR = 0.30  # share of colour from which flicker is called that
 
 
@@ -139,7 +141,9 @@ class Tonal:
                 self._flashes.setdefault(track.shot, deque(maxlen=64)).append(index)
             else:
                 tiles = item.structure.tiles
-                found.fade = fade_of(track.fading(index), group_changes(np.zeros_like(tiles), tiles))
+                fading, alike = track.fading(index)
+                if alike > _ALIKE:
+                    found.fade = fade_of(fading, group_changes(np.zeros_like(tiles), tiles))
         return found
 
     def _equalise(
@@ -148,7 +152,10 @@ class Tonal:
         assert item.tones is not None
         assert item.frame is not None
         quantiles, alike, distance = track.window(item)
-        weights = scene_weights(quantiles, alike, distance, sigma)
+        if found.alternates is not None and found.alternates.confidence > _PURE and found.amount == 1.0:
+            weights = period_weights(distance, found.alternates.period)
+        else:
+            weights = scene_weights(quantiles, alike, distance, sigma)
         if found.flash and len(quantiles) > 1:
             flashes = np.array(self._flashes.get(track.shot, ()), np.int64) - item.index
             weights = np.where(np.isin(distance, flashes), np.float32(0), weights)

@@ -78,13 +78,14 @@ class Track:
         result: NDArray[np.float32] = self._means.all()[int(np.searchsorted(self._index.all(), index))]
         return result
 
-    def fading(self, index: int) -> NDArray[np.float32]:
-        """The run of FADE changes around one frame, shorter where the shot is."""
+    def fading(self, index: int) -> tuple[NDArray[np.float32], float]:
+        """The run of FADE changes around one frame, shorter where the shot is, and how alike its two ends are."""
         indices = self._index.all()[1:]
         first, end = np.searchsorted(indices, (index - FADE // 2, index + FADE - FADE // 2))
         # at the end of what is known, the last ones
         first = max(0, min(int(first), int(end) - FADE))
-        return self._changes.all()[1:][first:end]
+        ranks = self._ranks.all()
+        return self._changes.all()[1:][first:end], float(ranks[first] @ ranks[end])
 
     @staticmethod
     def _near(indices: NDArray[np.int64], index: int) -> slice:
