@@ -180,8 +180,18 @@ def show(result: dict[str, Any]) -> str:
     block("causal share", [r for r in rows if r["case"].endswith("causal share")], ("share",), 2)
     channels = [f"{what}_{c}" for what in ("flicker", "trend") for c in ("red", "green", "blue")]
     block("real", [r for r in rows if r["case"].startswith("real: ")], channels, 3)
-    block("clean files", [r for r in rows if r["case"].startswith("untouched: ")], ("exact_share", *VERDICTS), 2)
-    return "\n\n".join([*blocks, "told wrongly:", *result["settings"]["misses"]])
+    files: dict[str, list[dict[str, float]]] = {}
+    for row in rows:
+        if row["case"].startswith("untouched: "):
+            files.setdefault(row["case"][11:], []).append(row["values"])
+    if files:
+        head = ("clean files", *(f"exact, {name[9:]}" for name in OURS), *(f"verdict, {name[9:]}" for name in OURS))
+        told = [
+            [name, *(f"{v['exact_share']:.4f}" for v in own), *(next(k for k in VERDICTS if v[k]) for v in own)]
+            for name, own in files.items()
+        ]
+        blocks.append(table(head, told))
+    return "\n\n".join([*blocks, "\n".join(["told wrongly:", *result["settings"]["misses"]])])
 
 
 def chosen(text: str | None, known: Iterable[str], what: str) -> list[str]:

@@ -107,7 +107,7 @@ def _matrix(axes: Any, rows: Rows, method: str, expected: dict[str, str], verdic
                 frame = Rectangle((x + 0.04, y + 0.05), 0.92, 0.9, facecolor="none", edgecolor=AFTER, lw=1.6, zorder=3)
                 axes.add_patch(frame)
             if count:
-                ink = "white" if share > 0.45 else INK
+                ink = "white" if share > 0.6 else INK
                 axes.text(x + 0.5, y + 0.36, f"{count:.0f}", fontsize=11, color=ink, ha="center", va="center")
                 axes.text(x + 0.5, y + 0.74, _percent(share), fontsize=7.5, color=ink, ha="center", va="center")
         told = _percent(values["right"])
