@@ -13,6 +13,8 @@ _TONES = 0.2  # residue of the quantiles, fraction of white
 _STRUCTURE = 0.25  # fall of the rank correlation of the tiny pictures
 
 
+_AT_ONCE = 0.08  # fall of the rank correlation from one frame to the next, beyond which the picture moves at once
+_PARTS = 0.08  # the scale of what it falls by
 # Of flicker that is new in every frame, some frames are mean enough; the rest of the window may hold other content.
 _WHITE = -0.30  # correlation of one change with the next from which flicker counts as new in every frame
 _WIDTHS = (3.0, 6.0, 12.0, 24.0)  # frames: deviations of windows to try, below the one asked for
@@ -25,19 +27,22 @@ def scene_weights(
     alike: NDArray[np.float32],
     distance: NDArray[np.int64],
     sigma: float,
+    moves: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Weights of the frames of a window, summing to 1.
 
     quantiles  (frames, 3, points) of frames of one shot
     alike      (frames,): rank correlation of each frame's tiny picture with the current one's, at most 1
     distance   (frames,): frames between each and the current one, 0 for itself
+    moves      (frames,): 1 - rank correlation with the frame before
 
     Gaussian in time, times what says that the content is still the same and only its light differs: the rank
     correlation, which no tone curve changes, and what is left of the difference of the quantile functions after the
     best gain and offset a channel.
 
-    Flicker that is new in every frame has averaged out within few; then the Gaussian is as wide as the picture's own
-    change lets it: the widest whose mean is that of every narrower one but for its noise (Lepski 1990).
+    Flicker that is new in every frame has averaged out within few. Then what moves at once between two frames parts
+    those before from those after, and the Gaussian is as wide as the picture's own change lets it: the widest whose
+    mean is that of every narrower one but for its noise (Lepski 1990).
     """
     current = int(np.flatnonzero(distance == 0)[0])
     step = quantiles.shape[2] // _FIT_POINTS
@@ -49,9 +54,15 @@ def scene_weights(
     residue = np.abs(gain[:, :, None] * x - y).mean(axis=(1, 2))
     fall = np.maximum(1.0 - alike, 0.0)
     scene = np.exp(-residue / _TONES - fall / _STRUCTURE)
-    noise = _noise(coarse[max(0, current - _NEAR) : current + _NEAR + 1])
+    if moves is None:
+        moves = np.zeros(len(coarse), np.float32)
+    near = slice(max(0, current - _NEAR), current + _NEAR + 1)
+    noise = _noise(coarse[near], moves[near] < _AT_ONCE)
     chosen = _gaussian(scene, distance, sigma)
     if noise is not None:
+        way = np.cumsum(np.maximum(moves - _AT_ONCE, 0.0))
+        scene *= np.exp(-np.abs(way - way[current]) / _PARTS)
+        chosen = _gaussian(scene, distance, sigma)
         flat = coarse.reshape(len(coarse), -1)
         tried = [w for w in _WIDTHS if w < sigma]
         candidates = [_gaussian(scene, distance, w) for w in tried] + [chosen]
@@ -72,15 +83,20 @@ def _gaussian(scene: NDArray[np.float64], distance: NDArray[np.int64], sigma: fl
     return result
 
 
-def _noise(near: NDArray[np.float64]) -> float | None:
-    """Deviation of flicker that is new in every frame, from quantiles of consecutive frames; None if it is not."""
-    if len(near) < 6:
+def _noise(near: NDArray[np.float64], still: NDArray[np.bool_]) -> float | None:
+    """Deviation of flicker that is new in every frame, from quantiles of consecutive frames; None if it is not.
+
+    still: whether the picture is that of the frame before. Changes where it is not are left out.
+    """
+    if int(still.sum()) < 6:
         return None
-    change = np.diff(near.reshape(len(near), -1), axis=0)
+    change = np.diff(near.reshape(len(near), -1), axis=0) * still[1:, None]
     energy = float((change * change).sum())
     if energy <= 0 or float((change[1:] * change[:-1]).sum()) > _WHITE * energy:
         return None
-    off = (change[1:] - change[:-1]) / 2
+    off = ((change[1:] - change[:-1]) / 2)[still[2:] & still[1:-1]]
+    if not len(off):
+        return None
     return float(np.sqrt(np.median((off * off).mean(axis=1)) / 1.5))
 
 

@@ -155,7 +155,7 @@ class Tonal:
         if found.alternates is not None and found.alternates.confidence > _PURE and found.amount == 1.0:
             weights = period_weights(distance, found.alternates.period)
         else:
-            weights = scene_weights(quantiles, alike, distance, sigma)
+            weights = scene_weights(quantiles, alike, distance, sigma, track.moves())
         if found.flash and len(quantiles) > 1:
             flashes = np.array(self._flashes.get(track.shot, ()), np.int64) - item.index
             weights = np.where(np.isin(distance, flashes), np.float32(0), weights)

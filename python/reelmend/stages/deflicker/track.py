@@ -24,6 +24,7 @@ class Track:
         self.items: deque[Item] = deque()
         self._index, self._quantiles, self._ranks = Rows(), Rows(), Rows()
         self._means = Rows()  # of R, G, B, 8-bit levels
+        self._moves = Rows()
         self._changes, self._levels = Rows(), Rows()  # against the frame before, and their running sum
         self._deviations, self._deviation_index = Rows(), Rows()  # of the frames that have enough others around
 
@@ -42,13 +43,14 @@ class Track:
         self._means.append(tiles[window].mean(axis=(1, 2)) * np.float32(255))
         self._changes.append(changes)
         self._levels.append(level)
+        self._moves.append(np.float32(1.0 - float(last.structure.ranks @ item.structure.ranks)))
         if len(self.items) >= MEDIAN:
             self._deviations.append(deviation(self._levels.all()[-MEDIAN:]))
             self._deviation_index.append(self._index.all()[-1 - MEDIAN // 2])
 
     def drop_first(self) -> None:
         first = self.items.popleft()
-        for rows in (self._index, self._quantiles, self._ranks, self._means, self._changes, self._levels):
+        for rows in (self._index, self._quantiles, self._ranks, self._means, self._moves, self._changes, self._levels):
             rows.drop()
         if len(self._deviations) and self._deviation_index.all()[0] <= first.index:
             self._deviations.drop()
@@ -90,6 +92,10 @@ class Track:
     @staticmethod
     def _near(indices: NDArray[np.int64], index: int) -> slice:
         return slice(*np.searchsorted(indices, (index - WINDOW, index + WINDOW + 1)))
+
+    def moves(self) -> NDArray[np.float32]:
+        """How far the rank correlation of each frame with the one before falls."""
+        return self._moves.all()
 
     def window(self, item: Item) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Quantiles of all frames, how alike each is to one of them, and how many frames away."""
