@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 import kinds_pictures
 from deflicker_quality import REAL
-from kinds_runs import CAP, CLIPS, EXPECTED, OURS, VERDICTS, Run, clean_files, real, synthetic, untouched
+from kinds_runs import CAP, CLIPS, EXPECTED, OURS, VERDICTS, WANTED, Run, clean_files, real, synthetic, untouched
 from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.stages.deflicker import KINDS
 
@@ -106,6 +106,16 @@ def misses(runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def harmed(runs: Sequence[Run]) -> list[str]:
+    """Runs in which something was changed that was to be left alone, one line each."""
+    return [
+        f"{r.kind}, strength {r.strength}, seed {r.seed}, {r.clip}, {r.method}: "
+        f"{100 * float(r.values['exact_share'] or 0):.1f} % untouched, worst frame {r.values['psnr_min_db']:.1f} dB"
+        for r in runs
+        if r.method in OURS and r.kind in WANTED and r.values["exact_share"] != 1
+    ]
+
+
 def _mean(values: Iterable[float]) -> float:
     found = list(values)
     return float(np.mean(found)) if found else 0.0
@@ -150,6 +160,7 @@ def run(kinds: Sequence[str], clips: Sequence[str], seeds: Sequence[int], quick:
         "expected": {kind: EXPECTED[kind] for kind in kinds},
         "psnr_cap_db": CAP,
         "misses": misses(found),
+        "harmed": harmed(found),
         "quick": quick or (*kinds, *clips, *seeds) != (*EXPECTED, *CLIPS, *SEEDS),
     }
     every = summed(found) + [row for name in (*REAL, *files) for row in rows[name]]
@@ -191,7 +202,9 @@ def show(result: dict[str, Any]) -> str:
             for name, own in files.items()
         ]
         blocks.append(table(head, told))
-    return "\n\n".join([*blocks, "\n".join(["told wrongly:", *result["settings"]["misses"]])])
+    for title, key in (("told wrongly:", "misses"), ("changed, though to be left alone:", "harmed")):
+        blocks.append("\n".join([title, *(result["settings"][key] or ["none"])]))
+    return "\n\n".join(blocks)
 
 
 def chosen(text: str | None, known: Iterable[str], what: str) -> list[str]:

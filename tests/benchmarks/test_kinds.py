@@ -59,6 +59,7 @@ def document(runs, kinds, found, clip):
         "clips": {"drawn": "none"},
         "expected": {kind: runs.EXPECTED[kind] for kind in ("gain_gamma", "flash", "clean")},
         "misses": kinds.misses(found),
+        "harmed": kinds.harmed(found),
     }
     return document("deflicker_kinds", rows, settings=settings)
 
@@ -123,6 +124,10 @@ def test_rows_fit_the_schema_and_add_up(load, runs, document):
 def test_what_is_told_wrongly_is_listed(runs, kinds):
     wrong = runs.Run("bands", "dog", 0.3, 1, "reelmend low", {}, "local", ("local",))
     assert kinds.misses([wrong]) == ["bands, strength 0.3, seed 1, dog, reelmend low: local (local)"]
+    changed = runs.Run("clean", "dog", 0.0, 0, "reelmend low", {"exact_share": 0.5, "psnr_min_db": 40.0}, "none")
+    assert kinds.harmed([changed]) == [
+        "clean, strength 0.0, seed 0, dog, reelmend low: 50.0 % untouched, worst frame 40.0 dB"
+    ]
 
 
 def test_text_pictures_and_table_of_a_result(load, kinds, document, tmp_path):
