@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 __all__ = ["Regular", "alternation", "color_share", "fade_of", "flash_of", "steps"]
 
-_SHORTEST = 10  # changes, to tell a period of two or three frames
+_PERIODS = 3  # that must have been seen
+_FEW = 12  # changes; fewer must leave no doubt
+_FEW_EXPLAINED, _FEW_LEVEL = 0.90, 1.0
 _EXPLAINED = 0.70  # share of the variance that the period explains
 _AGREE = 0.50  # of the groups
 _LEVEL = 0.30  # 8-bit levels
@@ -52,11 +54,14 @@ def _middle(x: NDArray[Any]) -> NDArray[Any]:
 def alternation(changes: NDArray[np.float32], first: int) -> Regular | None:
     """Light that repeats every two or three frames. changes (n, 3, groups); first: number of the first one's frame."""
     n = len(changes)
-    if n < _SHORTEST:
+    if n < 2 * _PERIODS:
         return None
     level = np.cumsum(changes, axis=0, dtype=np.float64)
     best: Regular | None = None
+    least, faintest = (_EXPLAINED, _LEVEL) if n >= _FEW else (_FEW_EXPLAINED, _FEW_LEVEL)
     for period in (2, 3):
+        if n < period * _PERIODS:
+            continue
         if period == 2:
             rest = level[1:-1] - (level[:-2] + 2 * level[1:-1] + level[2:]) / 4
         else:
@@ -74,7 +79,7 @@ def alternation(changes: NDArray[np.float32], first: int) -> Regular | None:
         steps_ = [np.median(np.median(changes[:, channel], axis=1)[(first + np.arange(n)) % period == k])
                   for k in range(period)]  # fmt: skip
         back = abs(float(np.sum(steps_))) <= _BACK * float(np.abs(steps_).sum())
-        if explained >= _EXPLAINED and 1 - apart >= _AGREE and strength >= _LEVEL and back:
+        if explained >= least and 1 - apart >= _AGREE and strength >= faintest and back:
             confidence = 0.5 + 0.5 * (explained - _EXPLAINED) / (1 - _EXPLAINED)
             if best is None or confidence > best.confidence:
                 best = Regular(period, strength, confidence)

@@ -29,7 +29,6 @@ __all__ = ["Found", "Spatial"]
 
 _PAST = 32  # frames of evidence behind
 _EVERY = 8  # frames between two weighings
-_RAMP = 4  # frames from nothing to all
 _AGAIN = 4  # frames between two fits of the wave
 _TONES = 8  # levels at which the common change of two frames is measured
 _SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
@@ -207,7 +206,7 @@ class Spatial:
         self._future = future
         self._held: deque[Item] = deque()
         self._shots: dict[int, _Shot] = {}
-        self._bands, self._patches = Switch(_RAMP), Switch(_RAMP)
+        self._bands, self._patches = Switch(), Switch()
 
     def push(self, item: Item, light: Light) -> list[Item]:
         assert item.frame is not None
