@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import middle
+
 __all__ = ["MEDIAN", "WINDOW", "Evidence", "Gate", "Switch", "deviation", "group_changes", "weigh"]
 
 Groups = NDArray[np.float32]  # (3, groups): R, G, B of each group, 8-bit levels
@@ -76,15 +78,7 @@ def group_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> Gr
     channels, rows, columns = change.shape
     blocks = change.reshape(channels, _GRID[0], rows // _GRID[0], _GRID[1], columns // _GRID[1])
     groups = blocks.transpose(0, 1, 3, 2, 4).reshape(channels, _GRID[0] * _GRID[1], -1)
-    return _median(groups)
-
-
-def _median(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median over the last axis; np.median's checks take longer than these few numbers do."""
-    ordered = np.sort(x, axis=-1)
-    n = x.shape[-1]
-    result: NDArray[np.float32] = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) * np.float32(0.5)
-    return result
+    return middle(groups)
 
 
 def deviation(levels: Sequence[Groups] | NDArray[np.float32]) -> Groups:
@@ -100,10 +94,10 @@ def weigh(deviations: NDArray[np.float32]) -> Evidence:
     best = Evidence(frames=frames)
     if groups < 2:
         return best
-    common = _median(deviations)
-    spread = _median(np.abs(deviations - common[:, :, None]))
+    common = middle(deviations)
+    spread = middle(np.abs(deviations - common[:, :, None]))
     strength = np.abs(common)
-    typicals = 1.4826 * _median(strength.T)
+    typicals = 1.4826 * middle(strength.T)
     # one flash must not speak for the frames around it
     most = np.maximum(_USUAL * typicals, _USUAL_LEAST)
     held = deviations * (most / np.maximum(strength, most))[:, :, None]
@@ -127,7 +121,7 @@ def is_plain(changes: Sequence[Groups] | NDArray[np.float32]) -> bool:
     ramp = np.linspace(-1.0, 1.0, len(levels), dtype=np.float32)[:, None, None]
     levels = levels - levels.mean(axis=0)
     evidence = weigh(levels - ramp * (levels * ramp).sum(axis=0) / (ramp * ramp).sum())
-    common = _median(steps)
+    common = middle(steps)
     turns = ((common[1:] * common[:-1] < 0) & (np.minimum(np.abs(common[1:]), np.abs(common[:-1])) > 0.7)).sum(axis=0)
     return (
         evidence.coherence >= _PLAIN_COHERENCE

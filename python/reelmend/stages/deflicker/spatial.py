@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .bands import GROUPS, BandEvidence, Wave, find_wave, weigh_bands
+from .bands import GROUPS, SHORTEST, BandEvidence, Wave, find_wave, weigh_bands
 from .gate import Switch
 from .light import Light
 from .patches import SIDE, PatchEvidence, block_medians, blocks_of, shift_of, shifted, softened, weigh_patches
-from .rows import Rows, linear
+from .rows import Rows, linear, middle
 from .shots import FLASH
 from .signature import FINE, inside
 
@@ -35,6 +35,7 @@ _SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
 _SIGMA_PATCHES = 5.0  # frames over which patches are
 _QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is common
 _ROWS = 128  # of the grid of gains, where bands are in it
+_COHERENT = 0.5  # of rows, from which a wave is looked for
 _LOCK = 0.30  # share a wave must explain to be used
 _NEVER = -(10**9)
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -105,10 +106,10 @@ class _Shot:
         change -= _common(luma[:-1], change)
         n, rows, columns = change.shape
         wide = columns - columns % GROUPS
-        parts = np.median(change[:, :, :wide].reshape(n, rows, GROUPS, wide // GROUPS), axis=3)
+        parts = middle(change[:, :, :wide].reshape(n, rows, GROUPS, wide // GROUPS))
         for part in parts.transpose(0, 2, 1):
             self._parts.append(part)
-        medians, spreads = block_medians(change - np.median(change, axis=2, keepdims=True))
+        medians, spreads = block_medians(change - middle(change)[:, :, None])
         for median, spread in zip(medians, spreads, strict=True):
             self._medians.append(median)
             self._spreads.append(spread)
@@ -128,7 +129,7 @@ class _Shot:
             return
         coherence, level = weigh_bands(parts, brightness)
         lock = 0.0
-        if coherence > 0.4 and len(parts) >= 4:
+        if coherence > _COHERENT and len(parts) >= SHORTEST:
             t = self._index.all()[a : b + 1]
             rows = parts.mean(axis=1, dtype=np.float64)[:, :, None]
             self._seen = find_wave(rows, t, self._seen if self._seen and self._seen.share > 0.5 else None)
@@ -283,7 +284,7 @@ def _common(before: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray
     size = order.shape[1]
     part = size // _TONES
     ordered = np.take_along_axis(change.reshape(n, -1), order, axis=1)
-    medians = np.median(ordered[:, : part * _TONES].reshape(n, _TONES, part), axis=2)
+    medians = middle(ordered[:, : part * _TONES].reshape(n, _TONES, part))
     curve = medians @ linear((np.arange(size) + 0.5) / part - 0.5, _TONES).T.astype(np.float32)
     result = np.empty_like(ordered)
     np.put_along_axis(result, order, curve, axis=1)
@@ -294,7 +295,7 @@ def _row_changes(log: NDArray[np.float32]) -> NDArray[np.float64]:
     """Change of each row from frame to frame, (frames - 1, rows, 3), less what the whole frame has in common."""
     change = np.diff(log, axis=0)
     change -= np.median(change, axis=(2, 3), keepdims=True)
-    return np.median(change, axis=3).transpose(0, 2, 1).astype(np.float64)
+    return middle(change).transpose(0, 2, 1).astype(np.float64)
 
 
 def _against_neighbours(
