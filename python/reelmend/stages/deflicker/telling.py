@@ -11,6 +11,7 @@ from .tonal import COLOR, Judged, Tonal
 
 __all__ = ["tell"]
 
+_MUCH = 12.0  # 8-bit levels
 _SUSPECTED = 0.49  # the confidence, at most, of what was not acted on
 
 
@@ -52,7 +53,9 @@ def _kinds(item: Item, judged: Judged, frame: Frame) -> tuple[dict[str, Kind], s
     acted = judged.amount if judged.change is not None else 0.0
     evidence = judged.evidence
     if judged.flash:
-        kinds["flash"] = Kind(abs(judged.flash), 0.9, acted)
+        # in live use nothing tells whether the light will come back, but that it changed by much
+        certain = judged.flash_over or abs(judged.flash) > _MUCH
+        kinds["flash"] = Kind(abs(judged.flash), 0.9 if certain else _SUSPECTED, acted)
     elif judged.fade:
         kinds["fade"] = Kind(abs(judged.fade), 0.8, 0.0)
     elif judged.amount > 0 or not evidence.is_calm:

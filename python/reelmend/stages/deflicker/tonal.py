@@ -21,6 +21,7 @@ __all__ = ["COLOR", "Judged", "Tonal"]
 _EVERY = 4  # frames between two searches for flicker of a fixed period
 _REACH = 32  # frames on both sides that tell alternation
 _FLASH_PAST, _FLASH_FUTURE = 10, 5  # frames around that tell a flash
+_MOVES = 0.10  # how unlike the frame before a flash may be: something that comes into view may be bright too
 _PURE = 0.8  # confidence of alternation from which it is all there is
 _ALIKE = 0.9  # rank correlation of the ends of a fade: a pan brings another picture
 COLOR = 0.30  # share of colour from which flicker is called that
@@ -28,13 +29,20 @@ COLOR = 0.30  # share of colour from which flicker is called that
 
 @dataclass(slots=True)
 class Judged:
-    """What the second half knows of a frame. amount: of equalisation, 0..1; flash, fade: levels, 0 for none."""
+    """What the second half knows of a frame.
+
+    amount      of equalisation, 0..1
+    flash       levels by which it flashes, 0 for none
+    flash_over  whether the light is known to have come back
+    fade        levels by which it fades, 0 for none
+    """
 
     evidence: Evidence
     color: float = 0.0
     alternates: Regular | None = None
     steps: Regular | None = None
     flash: float = 0.0
+    flash_over: bool = True
     fade: float = 0.0
     amount: float = 0.0
     change: NDArray[np.float32] | None = None  # the curves, for ops.map_tones; None for none
@@ -137,8 +145,10 @@ class Tonal:
             found.color = color_share(deviations, track.means(index))
         if found.amount == 0:
             levels, own = track.around(index, _FLASH_PAST, _FLASH_FUTURE)
-            found.flash = flash_of(levels, own)
+            if track.moves_at(index) < _MOVES:
+                found.flash = flash_of(levels, own)
             if found.flash:
+                found.flash_over = own + 1 < len(levels)
                 self._flashes.setdefault(track.shot, deque(maxlen=64)).append(index)
             else:
                 tiles = item.structure.tiles
@@ -157,10 +167,12 @@ class Tonal:
             weights = period_weights(distance, found.alternates.period)
         else:
             weights = scene_weights(quantiles, alike, distance, sigma, track.moves())
-        if found.flash and len(quantiles) > 1:
+        if found.flash:
             flashes = np.array(self._flashes.get(track.shot, ()), np.int64) - item.index
             weights = np.where(np.isin(distance, flashes), np.float32(0), weights)
-            weights /= max(float(weights.sum()), 1e-9)
+            if not weights.any():
+                return None
+            weights /= weights.sum()
         target = ops.smooth_quantiles(quantiles, weights)
         fmt = item.frame.format
         size = 1024 if fmt.depth == 8 else 4096

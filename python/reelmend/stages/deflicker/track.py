@@ -98,6 +98,10 @@ class Track:
         """How unlike the frame before each frame is."""
         return self._moves.all()
 
+    def moves_at(self, index: int) -> float:
+        """The same of one frame."""
+        return float(self._moves.all()[int(np.searchsorted(self._index.all(), index))])
+
     def window(self, item: Item) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Quantiles of all frames, how alike each is to one of them, and how many frames away."""
         return self._quantiles.all(), self._ranks.all() @ item.structure.ranks, self._index.all() - item.index
