@@ -13,15 +13,14 @@ Needs the test material (REELMEND_MATERIAL, or ../shared/material next to the re
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
+from clips import load
 from peers import Method, Rgb, Yuv, avfilter, reelmend, to_rgb, to_yuv
 from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.analyze.degrade import make
@@ -51,26 +50,6 @@ def methods() -> dict[str, Method]:
         "reelmend low": reelmend(mode="low"),
         "reelmend live": reelmend(mode="live"),
     }
-
-
-def material() -> Path:
-    folder = Path(os.environ.get("REELMEND_MATERIAL", Path(__file__).parents[2] / "shared/material"))
-    if not (folder / "video").is_dir():
-        raise SystemExit(f"no test material at {folder}: set REELMEND_MATERIAL to its folder")
-    return folder / "video"
-
-
-def load(name: str, count: int, height: int = 480) -> list[Rgb]:
-    """The first frames of a clip as RGB, reduced to `height` lines (even width) where it has more."""
-    frames: list[Rgb] = []
-    with av.open(str(material() / name)) as container:
-        for frame in container.decode(video=0):
-            h = min(frame.height, height) & ~1
-            w = round(frame.width * h / frame.height / 2) * 2
-            frames.append(frame.reformat(w, h, "rgb24", interpolation="AREA").to_ndarray())
-            if len(frames) == count:
-                break
-    return frames
 
 
 def measure(out: Iterable[Yuv], truth: list[Rgb], with_ssim: bool) -> dict[str, float | None]:

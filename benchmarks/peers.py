@@ -50,9 +50,9 @@ def planes(yuv: Yuv) -> tuple[npt.NDArray[np.uint8], ...]:
     return yuv[:h], chroma[0], chroma[1]
 
 
-def as_frame(yuv: Yuv, t: int, rate: int = 25) -> Frame:
+def as_frame(yuv: Yuv, t: int, rate: Fraction | int = 25) -> Frame:
     """A Frame over a rawvideo array, without a copy."""
-    return Frame(planes(yuv), PixelFormat(), t, Fraction(1, rate), 1, LIMITED_BT709)
+    return Frame(planes(yuv), PixelFormat(), t, 1 / Fraction(rate), 1, LIMITED_BT709)
 
 
 def as_yuv(frame: Frame) -> Yuv:
@@ -61,15 +61,17 @@ def as_yuv(frame: Frame) -> Yuv:
     return np.concatenate([np.ravel(y), np.ravel(u), np.ravel(v)]).reshape(y.shape[0] * 3 // 2, y.shape[1])
 
 
-def reelmend(**options: Any) -> Method:
-    """Our deflicker stage with these options, frames pushed one by one."""
+def reelmend(*, rate: Fraction | int = 25, listener: Callable[[Any], None] | None = None, **options: Any) -> Method:
+    """Our deflicker stage with these options, frames pushed one by one. A listener is told each frame's Findings."""
 
     def run(frames: list[Yuv]) -> list[Yuv]:
         from reelmend.stages.deflicker import Deflicker
         from reelmend.stream import Stream
 
         stream = Stream([Deflicker(**options)])
-        return [as_yuv(out) for out in stream.process(as_frame(yuv, t) for t, yuv in enumerate(frames))]
+        if listener is not None:
+            stream.listen(lambda _, findings: listener(findings))
+        return [as_yuv(out) for out in stream.process(as_frame(yuv, t, rate) for t, yuv in enumerate(frames))]
 
     return run
 

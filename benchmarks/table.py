@@ -94,6 +94,53 @@ def _db(value: float) -> str:
     return "untouched" if value >= 100 else f"{value:.1f}"
 
 
+def kinds(document: Document) -> str:
+    """Which kind of flicker is found, and what is gained by taking it away."""
+    s = document["settings"]
+    ours, peers = [f"reelmend {mode}" for mode in ("film", "low", "live")], ["ffmpeg deflicker", "ffmpeg tmidequalizer"]
+    body = []
+    for kind, expected in s["expected"].items():
+        told, gained = values(document, f"verdict: {kind}"), values(document, f"{kind}: mean")
+        right = [f"{100 * float(told[name]['right'] or 0):.0f}" for name in ours]
+        gains = [float(gained[name]["gain_db"] or 0) for name in ours]
+        gains.append(max(float(gained[name]["gain_db"] or 0) for name in peers))
+        # a gain that prints as 0 has no sign
+        gains = [0.0 if abs(gain) < 0.05 else gain for gain in gains]
+        worst = float(gained[ours[0]]["worst_gain_db"] or 0)
+        cells = [" / ".join(right), *best(list(gains), "{:.1f}"), f"{0.0 if abs(worst) < 0.05 else worst:.1f}"]
+        body.append([kind.replace("_", " "), expected, *cells])
+    head = ["what is put on", "right verdict", "found, %: film / low / live"]
+    head += ["film, dB", "low, dB", "live, dB", "best FFmpeg filter, dB", "film, worst frame, dB"]
+    share = values(document, "verdict: all")
+    files = [row for row in document["rows"] if row["case"].startswith("untouched: ")]
+    changed = [row for row in files if row["values"]["exact_share"] != 1]
+    runs = f"{float(share[ours[0]]['runs'] or 0):.0f}"
+    rights = " / ".join(f"{100 * float(share[name]['right'] or 0):.0f} %" for name in ours)
+    strengths = ", ".join(f"{v:g}" for v in s["strengths"])
+    text = (
+        f"Flicker of every kind on {len(s['clips'])} clean clips ({s['frames']} frames of at most {s['height']} lines, "
+        f"strengths {strengths}, {len(s['seeds'])} seeds: {runs} runs). The verdict is right in {rights} of them "
+        "(film / low / live). dB: PSNR in RGB over the input; flash, fade and clean are to be left alone, anything "
+        "below 0 is harm. *mixed* is gain, bands and local flicker at once, right where all three are found.\n\n"
+    )
+    text += markdown(head, body) + "\n\n"
+    if files:
+        exact = len(files) - len(changed)
+        text += f"Clean files whole, in their own format: in {exact} of {len(files)} runs every frame is untouched"
+        text += "".join(
+            f"{'; not in ' if k == 0 else ', '}`{row['case'][11:]}` ({row['method'][9:]}, "
+            f"{100 * row['values']['exact_share']:.1f} % untouched)"
+            for k, row in enumerate(changed)
+        )
+        text += ".\n\n"
+    text += (
+        "![Confusion matrices of the three modes](benchmarks/results/deflicker_confusion.png)\n\n"
+        "What is told wrongly for what; the gains as bars are in "
+        "[deflicker_gains.png](benchmarks/results/deflicker_gains.png).\n\n"
+    )
+    return text + measured(document, "libavfilter", "av", "numpy")
+
+
 def ratio(c: dict[str, Any]) -> str:
     return f"{c['ratio']:.2f} ({c['q1']:.2f}-{c['q3']:.2f})"
 
@@ -142,6 +189,7 @@ def ops(document: Document) -> str:
 
 SECTIONS = (
     ("deflicker_quality", "Quality", quality),
+    ("deflicker_kinds", "Kinds of flicker", kinds),
     ("deflicker_speed", "Speed and memory", speed),
     ("ops", "Operations", ops),
 )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..errors import ArrayError, MissingExtraError
 from .series import detrend
 
-__all__ = ["Course", "Lane", "before_after", "findings_plot", "flicker_plot", "need_matplotlib"]
+__all__ = ["Course", "Lane", "before_after", "canvas", "findings_plot", "flicker_plot", "need_matplotlib"]
 
 BEFORE, AFTER, INK = "#c0492b", "#1f6f8b", "#333333"
 FAINT = "#b5b5b5"
@@ -23,8 +23,8 @@ PRESENT = 0.5  # confidence from which a kind is drawn as present, and not as su
 _FEW_CUTS = 40  # more are drawn as ticks
 
 
-def _figure(width: float, height: float) -> Any:
-    """A figure of the Agg canvas: no display, and no change to the caller's pyplot state."""
+def canvas(width: float, height: float) -> Any:
+    """A figure of so many inches on the Agg canvas, 100 dots an inch: no display, no change to pyplot's state."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def _figure(width: float, height: float) -> Any:
 
 def need_matplotlib() -> None:
     """Raises MissingExtraError where there is no matplotlib."""
-    _figure(1, 1)
+    canvas(1, 1)
 
 
 def flicker_plot(
@@ -58,7 +58,7 @@ def flicker_plot(
         raise ArrayError(f"a flicker plot needs at least one frame each; got {len(before)} and {len(after)}")
     a, b = np.asarray(before, float), np.asarray(after, float)
     ra, rb = detrend(a), detrend(b)
-    figure = _figure(10, 5.6)
+    figure = canvas(10, 5.6)
     axes, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (2, 1.1)})
     scale = 1 / fps if fps else 1.0
     xa, xb = np.arange(len(a)) * scale, np.arange(len(b)) * scale
@@ -113,7 +113,7 @@ def before_after(
     tall = cell * h / w
     caption, head = 0.27, 0.3
     height = head + 2 * (tall + caption) + 0.08
-    figure = _figure(width, height)
+    figure = canvas(width, height)
     for row, pictures in enumerate(rows):
         colour = (BEFORE, AFTER)[row]
         bottom = height - head - (row + 1) * tall - row * caption
@@ -184,7 +184,7 @@ def findings_plot(course: Course, path: str | os.PathLike[str], *, title: str) -
     heights = (2.3, 1.5, 0.3 * count, 0.24)
     over, under, gap = 0.95, 0.75, 0.13
     tall = sum(heights) + over + under + gap * 3 + 0.3
-    figure = _figure(14, tall)
+    figure = canvas(14, tall)
     boxes = []
     top = tall - over
     for height, room in zip(heights, (gap, gap + 0.3, gap, 0), strict=True):

@@ -13,11 +13,11 @@ _TONES = 0.2  # residue of the quantiles, fraction of white
 _STRUCTURE = 0.25  # fall of the rank correlation of the tiny pictures
 
 
-_AT_ONCE = 0.08  # fall of the rank correlation from one frame to the next, beyond which the picture moves at once
+_AT_ONCE = 0.08  # how unlike the frame before, beyond which the picture moves at once
 _PARTS = 0.08  # the scale of what it falls by
 # Of flicker that is new in every frame, some frames are mean enough; the rest of the window may hold other content.
 _WHITE = -0.30  # correlation of one change with the next from which flicker counts as new in every frame
-_WIDTHS = (3.0, 6.0, 12.0, 24.0)  # frames: deviations of windows to try, below the one asked for
+_WIDTHS = (8.0, 16.0, 28.0)  # frames: deviations of windows to try, below the one asked for
 _TRUST = 2.0  # times the noise of a narrower window's mean that a wider one's may differ from it
 _NEAR = 32  # frames on both sides that tell how much flicker there is
 
@@ -34,7 +34,7 @@ def scene_weights(
     quantiles  (frames, 3, points) of frames of one shot
     alike      (frames,): rank correlation of each frame's tiny picture with the current one's, at most 1
     distance   (frames,): frames between each and the current one, 0 for itself
-    moves      (frames,): 1 - rank correlation with the frame before
+    moves      (frames,): how unlike the frame before each is, shots.fall
 
     Gaussian in time, times what says that the content is still the same and only its light differs: the rank
     correlation, which no tone curve changes, and what is left of the difference of the quantile functions after the
@@ -78,9 +78,8 @@ def scene_weights(
 
 
 def _gaussian(scene: NDArray[np.float64], distance: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
-    weights = scene * np.exp(-0.5 * (distance / sigma) ** 2)
-    result: NDArray[np.float64] = weights / weights.sum()
-    return result
+    weights: NDArray[np.float64] = scene * np.exp(-0.5 * (distance / sigma) ** 2)
+    return weights / weights.sum()
 
 
 def _noise(near: NDArray[np.float64], still: NDArray[np.bool_]) -> float | None:
@@ -97,7 +96,7 @@ def _noise(near: NDArray[np.float64], still: NDArray[np.bool_]) -> float | None:
     off = ((change[1:] - change[:-1]) / 2)[still[2:] & still[1:-1]]
     if not len(off):
         return None
-    return float(np.sqrt(np.median((off * off).mean(axis=1)) / 1.5))
+    return float(np.sqrt(np.median((off * off).mean(axis=1)) / 1.5)) or None
 
 
 def period_weights(distance: NDArray[np.int64], period: int) -> NDArray[np.float32]:
@@ -114,7 +113,8 @@ def period_weights(distance: NDArray[np.int64], period: int) -> NDArray[np.float
         weights = np.zeros(len(distance))
         weights[order] = 1.0
     total = weights.sum()
-    return ((weights / total) if total else (distance == 0)).astype(np.float32)
+    result: NDArray[np.float32] = ((weights / total) if total else (distance == 0)).astype(np.float32)
+    return result
 
 
 def tone_change(

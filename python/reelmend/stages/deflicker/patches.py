@@ -22,7 +22,8 @@ _RETURN = -0.25  # correlation of a change with the next
 _MOST = 0.5  # of the frames
 _SHARE_ON, _SHARE_OFF = 0.13, 0.05
 _SHARE_BANDED = 0.17  # where there are bands: what they leave in dark and clipped parts looks like jitter
-SHORTEST = 10
+_SHARE_FEW = 0.25  # while there are fewer than _FEW changes
+SHORTEST, _FEW = 10, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class PatchEvidence:
     jitters: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((1, 1), bool))
 
     def is_there(self, banded: bool) -> bool:
-        return self.changes >= SHORTEST and self.share >= (_SHARE_BANDED if banded else _SHARE_ON)
+        return self.changes >= SHORTEST and self.share >= self._least(banded)
+
+    def _least(self, banded: bool) -> float:
+        least = _SHARE_BANDED if banded else _SHARE_ON
+        return max(least, _SHARE_FEW) if self.changes < _FEW else least
 
     @property
     def is_gone(self) -> bool:
@@ -46,7 +51,7 @@ class PatchEvidence:
         """0.5 where it counts as there, 1 where it is beyond doubt."""
         if self.changes < SHORTEST:
             return 0.0
-        value = 0.5 + (self.share - (_SHARE_BANDED if banded else _SHARE_ON)) * 2.5
+        value = 0.5 + (self.share - self._least(banded)) * 2.5
         return float(np.clip(value, 0.0, 1.0)) if self.share >= _SHARE_OFF else 0.0
 
     @property

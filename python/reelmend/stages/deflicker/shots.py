@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .signature import Structure
 
-__all__ = ["FLASH", "Shots"]
+__all__ = ["FLASH", "Shots", "fall"]
 
 # A cut is a fall of the rank correlation of tiny pictures by _JUMP beyond _UNREST times its usual fall of late, and by
 # _LEAST at all, where the texture is another as well: uneven light changes the ranks, but only a cut or a pan the
@@ -68,6 +68,12 @@ def _differs(a: Structure, b: Structure, limit: float) -> bool:
     if _unlike(a.ranks, b.ranks) <= limit:
         return False
     return not (a.texture.any() and b.texture.any()) or _unlike(a.texture, b.texture) > _TEXTURE
+
+
+def fall(a: Structure, b: Structure) -> float:
+    """How unlike two pictures are built whatever their light, 0 (alike) to about 1: by ranks or texture, the less."""
+    ranks = _unlike(a.ranks, b.ranks)
+    return min(ranks, _unlike(a.texture, b.texture)) if a.texture.any() and b.texture.any() else ranks
 
 
 def _unlike(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -11,6 +11,7 @@ from .gate import MEDIAN, WINDOW, deviation, group_changes
 from .item import Item
 from .kinds import FADE
 from .rows import Rows
+from .shots import fall
 from .signature import inside
 
 __all__ = ["Track"]
@@ -43,7 +44,7 @@ class Track:
         self._means.append(tiles[window].mean(axis=(1, 2)) * np.float32(255))
         self._changes.append(changes)
         self._levels.append(level)
-        self._moves.append(np.float32(1.0 - float(last.structure.ranks @ item.structure.ranks)))
+        self._moves.append(np.float32(fall(last.structure, item.structure)))
         if len(self.items) >= MEDIAN:
             self._deviations.append(deviation(self._levels.all()[-MEDIAN:]))
             self._deviation_index.append(self._index.all()[-1 - MEDIAN // 2])
@@ -94,7 +95,7 @@ class Track:
         return slice(*np.searchsorted(indices, (index - WINDOW, index + WINDOW + 1)))
 
     def moves(self) -> NDArray[np.float32]:
-        """How far the rank correlation of each frame with the one before falls."""
+        """How unlike the frame before each frame is."""
         return self._moves.all()
 
     def window(self, item: Item) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
