@@ -37,6 +37,7 @@ _SIGMA_PATCHES = 5.0  # frames over which patches are
 _QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is common
 _ROWS = 128  # of the grid of gains, where bands are in it
 _LOCK = 0.30  # share a wave must explain to be used
+_LEAST = max(SIDE, GROUPS)  # tiles each way; a narrower picture inside its bars has no blocks, or no parts of rows
 _NEVER = -(10**9)
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -214,9 +215,12 @@ class Spatial:
         if item.structure.fine.shape[1:] == FINE:
             window = inside(FINE, item.region, item.frame.width, item.frame.height)
             shot = self._shots.get(item.shot)
-            if shot is None or shot.window != window:
+            if min(s.stop - s.start for s in window) < _LEAST:
+                shot = None
+            elif shot is None or shot.window != window:
                 shot = self._shots[item.shot] = _Shot(window, light)
-            shot.add(item.index, item.structure.fine)
+            if shot is not None:
+                shot.add(item.index, item.structure.fine)
         self._held.append(item)
         return [self._next()] if len(self._held) > self._future else []
 
