@@ -24,6 +24,7 @@ _LEVELS = 255.0
 
 _COHERENCE_ON, _COHERENCE_LOCKED, _COHERENCE_OFF = 0.70, 0.58, 0.45
 _LOCK_ON = 0.30
+_HOPELESS = 0.15  # share the peak of the spectrum explains, below which it is not worth a search
 _LEVEL_ON, _LEVEL_OFF = 0.4, 0.2
 SHORTEST = 4  # changes; fewer say nothing
 _FEW = 12  # changes; fewer must be beyond doubt
@@ -110,13 +111,16 @@ def find_wave(changes: NDArray[np.float64], t: NDArray[np.int64], start: Wave | 
     Least squares on the changes themselves, not on their sum: their noise does not add up.
     """
     luma = changes.mean(axis=2)
+    heights = (np.arange(changes.shape[1]) + 0.5) / changes.shape[1]
     if start is None:
         frequency, periods = _peak(luma, t)
         steps, width = 5, 1.0
+        coefficient, share = _fit(changes, t, heights, frequency, periods, _HARMONICS)
+        if share < _HOPELESS:
+            return Wave(frequency, periods, coefficient, share)
     else:
         frequency, periods = start.frequency, start.periods
         steps, width = 2, 0.25
-    heights = (np.arange(changes.shape[1]) + 0.5) / changes.shape[1]
     for k in range(steps):
         reach = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) * width * 0.5**k
         tried = [

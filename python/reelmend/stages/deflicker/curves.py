@@ -79,7 +79,8 @@ def scene_weights(
 
 def _gaussian(scene: NDArray[np.float64], distance: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
     weights: NDArray[np.float64] = scene * np.exp(-0.5 * (distance / sigma) ** 2)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def _noise(near: NDArray[np.float64], still: NDArray[np.bool_]) -> float | None:
@@ -102,13 +103,13 @@ def _noise(near: NDArray[np.float64], still: NDArray[np.bool_]) -> float | None:
 def period_weights(distance: NDArray[np.int64], period: int) -> NDArray[np.float32]:
     """Weights, summing to 1, of the fewest frames around the current one whose mean has no trace of a period.
 
-    Where there are frames on both sides, two periods in a triangle; at an end, two whole periods alike.
+    Where there are frames on both sides, two periods in a triangle; at an end, one whole period alike.
     """
     inside = min(-int(distance[0]), int(distance[-1])) >= period - 1
     if inside:
         weights = np.maximum(period - np.abs(distance), 0).astype(np.float64)
     else:
-        count = min(2 * period, len(distance) - len(distance) % period)
+        count = min(period, len(distance) - len(distance) % period)
         order = np.argsort(np.abs(distance), kind="stable")[:count]
         weights = np.zeros(len(distance))
         weights[order] = 1.0

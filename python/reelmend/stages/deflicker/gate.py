@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import middle
+
 __all__ = ["MEDIAN", "WINDOW", "Evidence", "Gate", "Switch", "deviation", "group_changes", "weigh"]
 
 Groups = NDArray[np.float32]  # (3, groups): R, G, B of each group, 8-bit levels
@@ -31,10 +33,13 @@ _LEVELS = 255.0
 
 _COHERENCE_ON, _COHERENCE_OFF = 0.60, 0.40
 _LEVEL_ON, _LEVEL_OFF = 0.30, 0.12  # typical deviation, 8-bit levels
+_FEW, _LEVEL_FEW = 24, 0.60  # while there are fewer deviations than that, levels it takes
 _ACTIVE_ON = 0.25  # share of frames that deviate
 _ACTIVE = 0.35  # what deviates: levels, and more than the groups differ among themselves
+_USUAL, _USUAL_LEAST = 4.0, 0.5  # times the typical deviation, and levels, up to which one frame counts
 _SHORTEST = 12  # deviations; fewer say nothing but plain flicker
 _PLAIN_SHORTEST, _PLAIN_COHERENCE, _PLAIN_LEVEL, _PLAIN_TURNS = 4, 0.80, 2.0, 2
+_PLAIN_STEP = 1.0  # levels by which it changes from frame to frame, typically
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Evidence:
         return (
             self.frames >= _SHORTEST
             and self.coherence >= _COHERENCE_ON
-            and self.level >= _LEVEL_ON
+            and self.level >= (_LEVEL_ON if self.frames >= _FEW else _LEVEL_FEW)
             and self.active >= _ACTIVE_ON
         )
 
@@ -73,15 +78,7 @@ def group_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> Gr
     channels, rows, columns = change.shape
     blocks = change.reshape(channels, _GRID[0], rows // _GRID[0], _GRID[1], columns // _GRID[1])
     groups = blocks.transpose(0, 1, 3, 2, 4).reshape(channels, _GRID[0] * _GRID[1], -1)
-    return _median(groups)
-
-
-def _median(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median over the last axis; np.median's checks take longer than these few numbers do."""
-    ordered = np.sort(x, axis=-1)
-    n = x.shape[-1]
-    result: NDArray[np.float32] = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) * np.float32(0.5)
-    return result
+    return middle(groups)
 
 
 def deviation(levels: Sequence[Groups] | NDArray[np.float32]) -> Groups:
@@ -97,13 +94,16 @@ def weigh(deviations: NDArray[np.float32]) -> Evidence:
     best = Evidence(frames=frames)
     if groups < 2:
         return best
-    total = (deviations.sum(axis=2, dtype=np.float64) ** 2).mean(axis=0)
-    own = (deviations.astype(np.float64) ** 2).sum(axis=2).mean(axis=0)
-    coherences = np.where(own > 1e-6, (total - own) / (groups - 1) / np.maximum(own, 1e-6), 0.0)
-    common = _median(deviations)
-    spread = _median(np.abs(deviations - common[:, :, None]))
+    common = middle(deviations)
+    spread = middle(np.abs(deviations - common[:, :, None]))
     strength = np.abs(common)
-    typicals = 1.4826 * _median(strength.T)
+    typicals = 1.4826 * middle(strength.T)
+    # one flash must not speak for the frames around it
+    most = np.maximum(_USUAL * typicals, _USUAL_LEAST)
+    held = deviations * (most / np.maximum(strength, most))[:, :, None]
+    total = (held.sum(axis=2, dtype=np.float64) ** 2).mean(axis=0)
+    own = (held.astype(np.float64) ** 2).sum(axis=2).mean(axis=0)
+    coherences = np.where(own > 1e-6, (total - own) / (groups - 1) / np.maximum(own, 1e-6), 0.0)
     actives = ((strength > _ACTIVE) & (strength > spread)).mean(axis=0)
     for channel in range(channels):
         coherence, typical = float(coherences[channel]), float(typicals[channel])
@@ -121,20 +121,22 @@ def is_plain(changes: Sequence[Groups] | NDArray[np.float32]) -> bool:
     ramp = np.linspace(-1.0, 1.0, len(levels), dtype=np.float32)[:, None, None]
     levels = levels - levels.mean(axis=0)
     evidence = weigh(levels - ramp * (levels * ramp).sum(axis=0) / (ramp * ramp).sum())
-    common = _median(steps)
+    common = middle(steps)
     turns = ((common[1:] * common[:-1] < 0) & (np.minimum(np.abs(common[1:]), np.abs(common[:-1])) > 0.7)).sum(axis=0)
     return (
-        evidence.coherence >= _PLAIN_COHERENCE and evidence.level >= _PLAIN_LEVEL and int(turns.max()) >= _PLAIN_TURNS
+        evidence.coherence >= _PLAIN_COHERENCE
+        and evidence.level >= _PLAIN_LEVEL
+        and int(turns.max()) >= _PLAIN_TURNS
+        and float(np.median(np.abs(common), axis=0).max()) >= _PLAIN_STEP
     )
 
 
 class Switch:
     """Open or shut, with hysteresis; ramps, so that no step is seen."""
 
-    RAMP = 8  # frames from shut to open, unless told otherwise
+    RAMP = 4  # frames from shut to open
 
-    def __init__(self, ramp: int = RAMP) -> None:
-        self._step = 1.0 / ramp
+    def __init__(self) -> None:
         self._open = False
         self._amount = 0.0
         self._shot: int | None = None
@@ -146,7 +148,7 @@ class Switch:
             self._shot = shot
             self._amount = 1.0 if self._open else 0.0
         else:
-            step = self._step if self._open else -self._step
+            step = 1.0 / self.RAMP if self._open else -1.0 / self.RAMP
             self._amount = min(1.0, max(0.0, self._amount + step))
         return self._amount
 

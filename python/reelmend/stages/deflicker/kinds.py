@@ -8,14 +8,17 @@ most are alike, and levels that stay for longer than the median looks. Flashes a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import middle
+
 __all__ = ["Regular", "alternation", "color_share", "fade_of", "flash_of", "steps"]
 
-_SHORTEST = 10  # changes, to tell a period of two or three frames
+_PERIODS = 3  # that must have been seen
+_FEW = 12  # changes; fewer must leave no doubt
+_FEW_EXPLAINED, _FEW_LEVEL = 0.90, 1.0
 _EXPLAINED = 0.70  # share of the variance that the period explains
 _AGREE = 0.50  # of the groups
 _LEVEL = 0.30  # 8-bit levels
@@ -41,41 +44,37 @@ class Regular:
     confidence: float
 
 
-def _middle(x: NDArray[Any]) -> NDArray[Any]:
-    """Median over the last axis."""
-    ordered = np.sort(x, axis=-1)
-    n = x.shape[-1]
-    result: NDArray[Any] = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) * np.float32(0.5)
-    return result
-
-
 def alternation(changes: NDArray[np.float32], first: int) -> Regular | None:
     """Light that repeats every two or three frames. changes (n, 3, groups); first: number of the first one's frame."""
     n = len(changes)
-    if n < _SHORTEST:
+    if n < 2 * _PERIODS:
         return None
-    level = np.cumsum(changes, axis=0, dtype=np.float64)
+    level = np.cumsum(changes, axis=0)
+    steps_ = middle(changes)  # (n, 3)
+    frames = first + np.arange(n)
     best: Regular | None = None
+    least, faintest = (_EXPLAINED, _LEVEL) if n >= _FEW else (_FEW_EXPLAINED, _FEW_LEVEL)
     for period in (2, 3):
-        if period == 2:
-            rest = level[1:-1] - (level[:-2] + 2 * level[1:-1] + level[2:]) / 4
-        else:
-            rest = level[1:-1] - (level[:-2] + level[1:-1] + level[2:]) / 3
-        phase = (first + 1 + np.arange(len(rest))) % period
-        fold = np.stack([np.median(rest[phase == k], axis=0) for k in range(period)])  # (period, 3, groups)
-        common, folded = np.median(rest, axis=2), np.median(fold, axis=2)
-        channel = int(np.argmax((folded**2).sum(axis=0)))
-        energy = float((common[:, channel] ** 2).sum())
-        left = float(((common[:, channel] - folded[phase, channel]) ** 2).sum())
-        explained = 1.0 - left / max(energy, 1e-9)
-        whole = folded[:, channel]
-        apart = np.abs(fold[:, channel] - whole[:, None]).mean() / max(float(np.abs(whole).mean()), 1e-9)
-        strength = float(np.sqrt((whole**2).mean()))
-        steps_ = [np.median(np.median(changes[:, channel], axis=1)[(first + np.arange(n)) % period == k])
-                  for k in range(period)]  # fmt: skip
-        back = abs(float(np.sum(steps_))) <= _BACK * float(np.abs(steps_).sum())
-        if explained >= _EXPLAINED and 1 - apart >= _AGREE and strength >= _LEVEL and back:
-            confidence = 0.5 + 0.5 * (explained - _EXPLAINED) / (1 - _EXPLAINED)
+        if n < period * _PERIODS:
+            continue
+        inner = level[1:-1]
+        rest = inner - (level[:-2] + inner * (4 - period) + level[2:]) / np.float32(6 - period)
+        common = middle(rest)  # (n - 2, 3)
+        channel = int(np.argmax((common * common).sum(axis=0)))
+        common, rest, went = common[:, channel], rest[:, channel], steps_[:, channel]
+        phase = frames[1:-1] % period
+        whole = np.array([np.median(common[phase == k]) for k in range(period)])
+        energy = float((common * common).sum())
+        left = float(((common - whole[phase]) ** 2).sum())
+        strength = float(np.sqrt((whole * whole).mean()))
+        if 1.0 - left / max(energy, 1e-9) < least or strength < faintest:
+            continue
+        fold = np.stack([middle(rest[phase == k].T) for k in range(period)])  # (period, groups)
+        apart = float(np.abs(fold - whole[:, None]).mean()) / max(float(np.abs(whole).mean()), 1e-9)
+        around = np.array([np.median(went[frames % period == k]) for k in range(period)])
+        back = abs(float(around.sum())) <= _BACK * float(np.abs(around).sum())
+        if 1 - apart >= _AGREE and back:
+            confidence = 0.5 + 0.5 * (1.0 - left / energy - _EXPLAINED) / (1 - _EXPLAINED)
             if best is None or confidence > best.confidence:
                 best = Regular(period, strength, confidence)
     return best
@@ -88,11 +87,11 @@ def steps(changes: NDArray[np.float32], index: NDArray[np.int64]) -> Regular | N
     """
     if len(changes) < 2 * _STEP_APART:
         return None
-    common = _middle(changes)  # (n, 3)
+    common = middle(changes)  # (n, 3)
     size = np.abs(common).max(axis=1)
     channel = np.abs(common).argmax(axis=1)
     rows = np.arange(len(changes))
-    spread = _middle(np.abs(changes[rows, channel] - common[rows, channel][:, None]))
+    spread = middle(np.abs(changes[rows, channel] - common[rows, channel][:, None]))
     usual = float(np.median(size))
     large = (size > max(_STEP, _STEP_NOISE * usual)) & (spread < _STEP_SPREAD * size)
     at = index[large]
@@ -117,7 +116,7 @@ def steps(changes: NDArray[np.float32], index: NDArray[np.int64]) -> Regular | N
 
 def color_share(deviations: NDArray[np.float32], means: NDArray[np.float32]) -> float:
     """How much of the flicker is of colour, 0..1, from deviations (n, 3, groups) and mean levels (3,) of R, G, B."""
-    relative = _middle(deviations) / np.maximum(means, 8.0)
+    relative = middle(deviations) / np.maximum(means, 8.0)
     gray = relative.mean(axis=1, keepdims=True)
     return float(((relative - gray) ** 2).sum() / max(float((relative**2).sum()), 1e-12))
 
@@ -130,12 +129,12 @@ def flash_of(levels: NDArray[np.float32], own: int) -> float:
     if len(levels) < 6:
         return 0.0
     off = levels - np.median(levels, axis=0)
-    common = _middle(off)  # (frames, 3)
+    common = middle(off)  # (frames, 3)
     channel = int(np.abs(common[own]).argmax())
     size = np.abs(common[:, channel])
     usual = float(np.median(size))
     limit = max(_FLASH, 5 * usual)
-    spread = float(_middle(np.abs(off[own, channel] - common[own, channel])))
+    spread = float(middle(np.abs(off[own, channel] - common[own, channel])))
     if size[own] < limit or spread > 0.6 * size[own]:
         return 0.0
     out = size > limit / 2
@@ -152,13 +151,13 @@ def fade_of(changes: NDArray[np.float32], means: NDArray[np.float32]) -> float:
     if len(changes) < FADE:
         return 0.0
     luma = changes.mean(axis=1)
-    common = _middle(luma)
+    common = middle(luma)
     total = float(common.sum())
     if abs(total) < _FADE or abs(total) < 0.9 * float(np.abs(common).sum()):
         return 0.0
     if float(np.abs(common).min()) < 0.15 * abs(total) / len(common):
         return 0.0
     share = luma.sum(axis=0) / np.maximum(means.mean(axis=0), 8.0)
-    middle = float(np.median(share))
-    spread = float(np.median(np.abs(share - middle)))
-    return total if spread < 0.4 * abs(middle) else 0.0
+    usual = float(np.median(share))
+    spread = float(np.median(np.abs(share - usual)))
+    return total if spread < 0.4 * abs(usual) else 0.0

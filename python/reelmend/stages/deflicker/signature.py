@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ... import ops
 from ...frame import Frame
+from .rows import middle
 
 __all__ = [
     "BINS",
@@ -106,7 +108,7 @@ def structure_of(frame: Frame) -> Structure:
     if fmt.kind == "yuv":
         fine = _to_rgb(fine, frame.coding, fmt.max_code)
     tiles = _halved(_halved(fine, 1), 2)
-    luma = tiles[0] * 0.299 + tiles[1] * 0.587 + tiles[2] * 0.114
+    luma = tiles[0] * np.float32(0.299) + tiles[1] * np.float32(0.587) + tiles[2] * np.float32(0.114)
     return Structure(fine, tiles, _ranks(luma), _texture(luma))
 
 
@@ -146,25 +148,21 @@ def _ranks(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _texture(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log luma minus its rows' medians and its mean over 7 x 7 tiles, as a unit vector; zeros for a flat picture."""
-    light = np.log(np.maximum(luma, 0.0) + np.float32(0.02), dtype=np.float32)
-    light -= np.median(light, axis=1, keepdims=True)
-    flat: NDArray[np.float32] = (light - _box(light, 3)).ravel()
-    flat = flat - flat.mean(dtype=np.float32)
-    norm = float(np.linalg.norm(flat))
-    return flat / np.float32(norm) if norm > 0.02 * np.sqrt(flat.size) else np.zeros_like(flat)
+    light = np.log(np.maximum(luma, np.float32(0)) + np.float32(0.02), dtype=np.float32)
+    light -= middle(light)[:, None]
+    rows, columns = light.shape
+    flat: NDArray[np.float32] = (light - _around(rows) @ light @ _around(columns).T).ravel()
+    flat -= flat.sum() / np.float32(flat.size)
+    norm = float(np.sqrt(flat @ flat))
+    return flat / np.float32(norm) if norm > 0.02 * flat.size**0.5 else np.zeros_like(flat)
 
 
-def _box(x: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """Means over (2 radius + 1) squared, fewer at the edges."""
-    for axis in (0, 1):
-        n = x.shape[axis]
-        total = np.zeros((n + 1, *np.delete(x.shape, axis)), np.float32)
-        np.cumsum(np.moveaxis(x, axis, 0), axis=0, out=total[1:])
-        at = np.arange(n)
-        last, first = np.minimum(at + radius + 1, n), np.maximum(at - radius, 0)
-        means = (total[last] - total[first]) / (last - first)[:, None]
-        x = np.moveaxis(means.astype(np.float32), 0, axis)
-    return x
+@cache
+def _around(n: int) -> NDArray[np.float32]:
+    """Means of 7 neighbours, fewer at the ends, as a matrix."""
+    near = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 3
+    result: NDArray[np.float32] = (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def find_letterbox(frame: Frame) -> Region | None:

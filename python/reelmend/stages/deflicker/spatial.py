@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .bands import GROUPS, BandEvidence, Wave, find_wave, weigh_bands
+from .bands import GROUPS, SHORTEST, BandEvidence, Wave, find_wave, weigh_bands
 from .gate import Switch
 from .light import Light
 from .patches import SIDE, PatchEvidence, block_medians, blocks_of, shift_of, shifted, softened, weigh_patches
-from .rows import Rows, linear
+from .rows import Rows, linear, middle
 from .shots import FLASH
 from .signature import FINE, inside
 
@@ -29,13 +29,13 @@ __all__ = ["Found", "Spatial"]
 
 _PAST = 32  # frames of evidence behind
 _EVERY = 8  # frames between two weighings
-_RAMP = 4  # frames from nothing to all
 _AGAIN = 4  # frames between two fits of the wave
 _TONES = 8  # levels at which the common change of two frames is measured
 _SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
 _SIGMA_PATCHES = 5.0  # frames over which patches are
 _QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is common
 _ROWS = 128  # of the grid of gains, where bands are in it
+_COHERENT = 0.5  # of rows, from which a wave is looked for
 _LOCK = 0.30  # share a wave must explain to be used
 _LEAST = max(SIDE, GROUPS)  # tiles each way; a narrower picture inside its bars has no blocks, or no parts of rows
 _NEVER = -(10**9)
@@ -107,10 +107,10 @@ class _Shot:
         change -= _common(luma[:-1], change)
         n, rows, columns = change.shape
         wide = columns - columns % GROUPS
-        parts = np.median(change[:, :, :wide].reshape(n, rows, GROUPS, wide // GROUPS), axis=3)
+        parts = middle(change[:, :, :wide].reshape(n, rows, GROUPS, wide // GROUPS))
         for part in parts.transpose(0, 2, 1):
             self._parts.append(part)
-        medians, spreads = block_medians(change - np.median(change, axis=2, keepdims=True))
+        medians, spreads = block_medians(change - middle(change)[:, :, None])
         for median, spread in zip(medians, spreads, strict=True):
             self._medians.append(median)
             self._spreads.append(spread)
@@ -130,7 +130,7 @@ class _Shot:
             return
         coherence, level = weigh_bands(parts, brightness)
         lock = 0.0
-        if coherence > 0.4 and len(parts) >= 4:
+        if coherence > _COHERENT and len(parts) >= SHORTEST:
             t = self._index.all()[a : b + 1]
             rows = parts.mean(axis=1, dtype=np.float64)[:, :, None]
             self._seen = find_wave(rows, t, self._seen if self._seen and self._seen.share > 0.5 else None)
@@ -208,7 +208,7 @@ class Spatial:
         self._future = future
         self._held: deque[Item] = deque()
         self._shots: dict[int, _Shot] = {}
-        self._bands, self._patches = Switch(_RAMP), Switch(_RAMP)
+        self._bands, self._patches = Switch(), Switch()
 
     def push(self, item: Item, light: Light) -> list[Item]:
         assert item.frame is not None
@@ -288,7 +288,7 @@ def _common(before: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray
     size = order.shape[1]
     part = size // _TONES
     ordered = np.take_along_axis(change.reshape(n, -1), order, axis=1)
-    medians = np.median(ordered[:, : part * _TONES].reshape(n, _TONES, part), axis=2)
+    medians = middle(ordered[:, : part * _TONES].reshape(n, _TONES, part))
     curve = medians @ linear((np.arange(size) + 0.5) / part - 0.5, _TONES).T.astype(np.float32)
     result = np.empty_like(ordered)
     np.put_along_axis(result, order, curve, axis=1)
@@ -299,7 +299,7 @@ def _row_changes(log: NDArray[np.float32]) -> NDArray[np.float64]:
     """Change of each row from frame to frame, (frames - 1, rows, 3), less what the whole frame has in common."""
     change = np.diff(log, axis=0)
     change -= np.median(change, axis=(2, 3), keepdims=True)
-    return np.median(change, axis=3).transpose(0, 2, 1).astype(np.float64)
+    return middle(change).transpose(0, 2, 1).astype(np.float64)
 
 
 def _against_neighbours(
