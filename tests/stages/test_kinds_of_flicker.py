@@ -116,7 +116,7 @@ NAMES = {
 @pytest.mark.parametrize("kind", NAMES)
 def test_each_kind_is_named(shots, kind, shot):
     rare = kind in ("batches", "flash", "fade")
-    frames = frames_of(wrong(shots[shot][: 120 if rare else 50], kind))
+    frames = frames_of(wrong(shots[shot][: 96 if rare else 40], kind))
     _, findings = told(frames)
     summary = summed(findings)
     assert summary.verdict == NAMES[kind]
@@ -156,7 +156,7 @@ def test_all_that_is_there_is_named(shots, shot, mode):
 
 @pytest.mark.parametrize("kind", ["gain_gamma", "white_balance", "bands", "local", "alternation2", "alternation3"])
 def test_kinds_are_named_live(clean, kind):
-    _, findings = told(frames_of(wrong(clean, kind)), "live")
+    _, findings = told(frames_of(wrong(clean[:40], kind)), "live")
     assert summed(findings).verdict == NAMES[kind]
 
 
@@ -235,7 +235,7 @@ def test_what_is_weak_is_not_made_worse(clean, name):
     ("shot", "kind"), [("windmill", ""), ("windmill", "flash"), ("windmill", "fade"), ("boat", ""), ("boat", "fade")]
 )
 def test_what_is_no_flicker_leaves_as_it_came(shots, kind, mode, shot):
-    pictures = shots[shot]
+    pictures = shots[shot][: 96 if kind == "fade" else 60]
     frames = frames_of(wrong(pictures, kind) if kind else pictures)
     out, findings = told(frames, mode)
     assert all(a is b for a, b in zip(out, frames, strict=True))
@@ -505,8 +505,8 @@ YUV = [f"yuv{s}p{d}" for s in ("420", "422", "444") for d in ("", "10", "12", "1
 
 @pytest.mark.parametrize("name", [*YUV, "rgb24", "rgb48", "gbrp", "gbrp10", "gbrp12", "gray", "gray10", "gray16"])
 def test_bands_in_every_format(clean, name):
-    truth = [to_rgb(to_format(p, name, 0), np.uint8) for p in clean[:32]]
-    frames = [to_format(p, name, t) for t, p in enumerate(wrong(clean[:32], "bands"))]
+    truth = [to_rgb(to_format(p, name, 0), np.uint8) for p in clean[:28]]
+    frames = [to_format(p, name, t) for t, p in enumerate(wrong(clean[:28], "bands"))]
     out = run(frames)
     assert won(frames, out, truth) > 11
     for a, b in zip(out, frames, strict=True):
@@ -517,7 +517,7 @@ def test_bands_in_every_format(clean, name):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (8, 8), (20, 20), (35, 64), (36, 63), (36, 64), (37, 65), (500, 16)])
-@pytest.mark.parametrize("name", ["yuv420p", "rgb24", "gray10"])
+@pytest.mark.parametrize("name", ["yuv420p", "gray10"])
 def test_pictures_of_any_size(size, name):
     rng = np.random.default_rng(0)
     ground = rng.integers(60, 180, (*size, 3)).astype(np.uint8)
@@ -541,8 +541,7 @@ def test_a_cut_in_the_midst_of_bands_is_found(shots, turn, seed, fps):
     assert [t for t, f in enumerate(run(frames, "live")) if f.cut] == [20]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("after", [30, 1])
+@pytest.mark.parametrize(("mode", "after"), [("live", 30), ("low", 1), ("film", 30), ("film", 1)])
 def test_nothing_of_bands_leaks_back_across_a_cut(shots, mode, after):
     """What comes after a cut does not change what was before it."""
     first = wrong(shots["boat"][:30], "bands+local")
