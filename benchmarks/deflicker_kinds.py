@@ -36,7 +36,7 @@ from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.stages.deflicker import KINDS
 
 CAUSAL = ("gain_gamma", "bands", "alternation2", "alternation3")  # kinds of the causal shares
-STRENGTHS, SEEDS = (0.3, 0.6, 1.0), (0, 1)
+STRENGTHS, SEEDS = (0.5, 1.0, 2.0), (0, 1)
 
 
 def verdicts(runs: Sequence[Run], case: str) -> list[Row]:
@@ -127,7 +127,7 @@ def calm() -> None:
 
 
 def run(kinds: Sequence[str], clips: Sequence[str], seeds: Sequence[int], quick: bool, workers: int) -> dict[str, Any]:
-    count, height = (72, 180) if quick else (132, 270)
+    count, height = (72, 180) if quick else (240, 270)
     strengths = (1.0,) if quick else STRENGTHS
     jobs = [
         (clip, count, height, kind, strength, seed)

@@ -51,7 +51,7 @@ def cases():
 def test_every_op_has_a_case(cases):
     from reelmend import ops
 
-    moves = {"copy", "empty_like", "to_host"}  # of memory, not of pixels
+    moves = {"beside", "copy", "empty_like", "to_host"}  # of memory, not of pixels
     assert {name for name in ops.__all__ if not any(case.startswith(name) for case in cases)} <= moves
 
 

@@ -30,6 +30,7 @@ examples:
   reelmend restore film.mp4 steady.mp4 --deflicker
   reelmend restore scan/ steady.mkv --deflicker --rate 18 --encoder ffv1     pictures in, lossless out
   reelmend restore film.mov steady.mov --deflicker --encoder prores
+  reelmend restore film.mp4 steady.mp4 --deflicker --deflicker-protect 1700,40,1880,120     leaves a logo alone
   reelmend restore film.mp4 steady.mp4 --deflicker --dry-run                 the whole plan, nothing written
   reelmend restore film.mp4 steady.mp4 --deflicker --explain                 what was found and done, frame by frame
   ffmpeg -i film.mp4 -f yuv4mpegpipe - | reelmend restore - - --deflicker | x264 --demuxer y4m -o out.mkv -
@@ -48,11 +49,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("input", metavar="IN", help="what to restore")
     parser.add_argument("output", metavar="OUT", help="where to write it")
     what = parser.add_argument_group("what to do")
-    what.add_argument("--deflicker", action="store_true", help="remove flicker of brightness")
+    what.add_argument(
+        "--deflicker",
+        action="store_true",
+        help="find what flickers (brightness, colour, rolling bands of mains light, parts of the picture, every second "
+        "or third frame, steps) and remove it; fades, flashes and video that does not flicker are left alone",
+    )
     what.add_argument(
         "--deflicker-mode",
         choices=("live", "low", "film"),
-        help="live: no delay; low: a short delay; film: looks at the frames around, the best (default)",
+        help="live: no delay; low: a delay of 4 frames; film: looks 60 frames ahead, the best (default)",
+    )
+    what.add_argument(
+        "--deflicker-flashes",
+        choices=("keep", "remove"),
+        help="single bright or dark frames, up to three: keep (default) or remove",
+    )
+    what.add_argument(
+        "--deflicker-protect",
+        action="append",
+        type=_region,
+        metavar="X0,Y0,X1,Y1",
+        help="leave this part of the picture alone, a logo for one: left, top, right, bottom in pixels; may be repeated",
+    )
+    what.add_argument(
+        "--deflicker-mask",
+        metavar="PICTURE",
+        help="a gray picture as large as the video: white where to remove flicker, black where not",
     )
     what.add_argument(
         "--explain",
@@ -100,14 +123,31 @@ def _rate(text: str) -> Fraction:
     return rate
 
 
+def _region(text: str) -> tuple[int, int, int, int]:
+    try:
+        x0, y0, x1, y1 = (int(v) for v in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected X0,Y0,X1,Y1 in pixels, such as 0,0,200,80; got {text!r}") from None
+    return x0, y0, x1, y1
+
+
 def _stages(args: argparse.Namespace) -> list[Stage]:
     stages: list[Stage] = []
-    if args.deflicker_mode is not None and not args.deflicker:
-        raise OptionError("--deflicker-mode says how to remove flicker; add --deflicker to do it")
+    given = [n for n in ("mode", "flashes", "protect", "mask") if getattr(args, f"deflicker_{n}") is not None]
+    if given and not args.deflicker:
+        raise OptionError(f"--deflicker-{given[0]} says how to remove flicker; add --deflicker to do it")
     if args.deflicker:
+        from ..media import read_mask
         from ..stages.deflicker import Deflicker
 
-        stages.append(Deflicker(mode=args.deflicker_mode or "film"))
+        stages.append(
+            Deflicker(
+                mode=args.deflicker_mode or "film",
+                flashes=args.deflicker_flashes or "keep",
+                protect=tuple(args.deflicker_protect or ()),
+                mask=read_mask(args.deflicker_mask) if args.deflicker_mask else None,
+            )
+        )
     if not stages:
         raise OptionError(
             "nothing to do: say what to restore, such as  reelmend restore "

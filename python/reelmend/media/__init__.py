@@ -7,6 +7,6 @@ with open_source("in.mp4") as source, open_sink("out.mp4", source.info, source=s
 
 from .prefetch import Prefetch
 from .sinks import Sink, open_sink
-from .sources import Source, open_source
+from .sources import Source, open_source, read_mask
 
-__all__ = ["Prefetch", "Sink", "Source", "open_sink", "open_source"]
+__all__ = ["Prefetch", "Sink", "Source", "open_sink", "open_source", "read_mask"]

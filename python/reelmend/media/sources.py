@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SourceError
 from .folder import FolderSource, looks_like_pattern
 from .source import FileSource, Source, open_stdin
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "read_mask"]
 
 
 def open_source(path: str | os.PathLike[str], *, threads: int = 0, rate: Fraction | int | str = 24) -> Source:
@@ -27,3 +31,17 @@ def open_source(path: str | os.PathLike[str], *, threads: int = 0, rate: Fractio
     if os.path.isdir(name) or looks_like_pattern(name):
         return FolderSource(name, rate=Fraction(rate))
     return FileSource(name, threads=threads)
+
+
+def read_mask(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """A picture as a mask: uint8 (height, width), its gray or brightest channel reduced to 8 bits.
+
+    Raises SourceError for what is no picture.
+    """
+    with FileSource(os.fspath(path), threads=1) as source:
+        frame = next(iter(source), None)
+        if frame is None:
+            raise SourceError(f"{os.fspath(path)}: no picture in it to use as a mask")
+        planes = frame.planes[:3] if frame.format.kind == "rgb" else frame.planes[:1]
+        mask: NDArray[np.uint8] = (np.maximum.reduce(planes) >> (frame.format.depth - 8)).astype(np.uint8)
+        return mask

@@ -13,8 +13,8 @@ _TONES = 0.2  # residue of the quantiles, fraction of white
 _STRUCTURE = 0.25  # fall of the rank correlation of the tiny pictures
 
 
-_AT_ONCE = 0.08  # how unlike the frame before, beyond which the picture moves at once
-_PARTS = 0.08  # the scale of what it falls by
+_AT_ONCE = 0.05  # how unlike the frame before, beyond which the picture moves at once
+_PARTS = 0.04  # the scale of what it falls by
 # Of flicker that is new in every frame, some frames are mean enough; the rest of the window may hold other content.
 _WHITE = -0.30  # correlation of one change with the next from which flicker counts as new in every frame
 _WIDTHS = (8.0, 16.0, 28.0)  # frames: deviations of windows to try, below the one asked for

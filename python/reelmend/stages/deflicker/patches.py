@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIDE", "PatchEvidence", "block_medians", "shift_of", "shifted", "weigh_patches"]
+__all__ = [
+    "SIDE",
+    "PatchEvidence",
+    "bins_of",
+    "block_medians",
+    "blocks_of",
+    "medians_of",
+    "shift_of",
+    "shifted",
+    "weigh_patches",
+]
 
 SIDE = 4  # tiles, of a block
 _LEVELS = 255.0
@@ -73,12 +83,25 @@ def blocks_of(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def block_medians(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Medians of the blocks of (..., rows, columns) tiles, and medians of the deviations from them."""
-    blocks = np.sort(blocks_of(x), axis=-1)
+    return medians_of(blocks_of(x))
+
+
+def medians_of(blocks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same of blocks, (..., tiles)."""
+    ordered = np.sort(blocks, axis=-1)
     half = SIDE * SIDE // 2
-    middle = (blocks[..., half - 1] + blocks[..., half]) * np.float32(0.5)
-    off = np.abs(blocks - middle[..., None])
+    medians = (ordered[..., half - 1] + ordered[..., half]) * np.float32(0.5)
+    off = np.abs(ordered - medians[..., None])
     off.partition(half, axis=-1)
-    return middle, off[..., half]
+    return medians, off[..., half]
+
+
+def bins_of(luma: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
+    """How much of each value of 0..1 lies in each of the bins, whose centres are (k + 1/2) / bins: (bins, ...)."""
+    at = np.clip(luma * np.float32(bins) - np.float32(0.5), 0, bins - 1)
+    centres = np.arange(bins, dtype=np.float32).reshape(-1, *[1] * luma.ndim)
+    result: NDArray[np.float32] = np.maximum(np.float32(1) - np.abs(at - centres), 0)
+    return result
 
 
 def weigh_patches(medians: NDArray[np.float32], spreads: NDArray[np.float32], brightness: float) -> PatchEvidence:

@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 from .bands import GROUPS, SHORTEST, BandEvidence, Wave, find_wave, weigh_bands
 from .gate import Switch
 from .light import Light
-from .patches import SIDE, PatchEvidence, block_medians, blocks_of, shift_of, shifted, softened, weigh_patches
+from .patches import (
+    SIDE,
+    PatchEvidence,
+    bins_of,
+    block_medians,
+    blocks_of,
+    medians_of,
+    shift_of,
+    shifted,
+    softened,
+    weigh_patches,
+)
 from .rows import Rows, linear, middle
 from .shots import FLASH
 from .signature import FINE, inside
@@ -34,6 +45,9 @@ _TONES = 8  # levels at which the common change of two frames is measured
 _SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
 _SIGMA_PATCHES = 5.0  # frames over which patches are
 _QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is common
+_BINS = 4  # of luma, in the grid of patches
+_HELD = 3.0  # times the spread of a block, up to which one of its tiles counts beyond the median
+_SHY = 2.0  # tiles that a bin's own change must outweigh
 _ROWS = 128  # of the grid of gains, where bands are in it
 _COHERENT = 0.5  # of rows, from which a wave is looked for
 _LOCK = 0.30  # share a wave must explain to be used
@@ -47,7 +61,7 @@ class Found:
     """What the first half knows of a frame, and wants done to it.
 
     bands_amount, patches_amount  0..1, of each cure
-    gains  for ops.map_tones, over the frame's region: float32 (3, 1, rows, columns); None for none
+    gains  for ops.map_tones, over the frame's region: float32 (3, bins, rows, columns); None for none
     """
 
     bands: BandEvidence = field(default_factory=BandEvidence)
@@ -164,7 +178,7 @@ class _Shot:
         return np.stack([np.interp(at, np.arange(off.shape[0]), off[:, c]) for c in range(3)], axis=1)
 
     def patch_change(self, index: int, last: int) -> NDArray[np.float32] | None:
-        """By how much each block of frame `index` is too bright in log light: (rows, columns, 3)."""
+        """By how much each block of frame `index` is too bright in log light: (bins of luma, rows, columns, 3)."""
         a, b = self._span(index, last)
         if b - a < 4:
             return None
@@ -172,10 +186,15 @@ class _Shot:
         steps = np.stack([self._patch_step(k) for k in range(a, b)])
         level = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
         off = _against_neighbours(level, frames, index, _SIGMA_PATCHES)
-        return softened(off.astype(np.float32)) * self.patches.reach[:, :, None]
+        soft = np.stack([softened(one) for one in off.astype(np.float32)])
+        return soft * self.patches.reach[None, :, :, None]
 
     def _patch_step(self, k: int) -> NDArray[np.float32]:
-        """Change of each block, (rows, columns, 3), between frames k and k + 1 of the window, along the motion."""
+        """Change of each block between frames k and k + 1 of the window, along the motion: (bins, rows, columns, 3).
+
+        What tiles of like brightness in and around a block have beyond its median is a grid of its own, so that light
+        stops where the picture has an edge (a bilateral grid: Chen, Paris, Durand 2007).
+        """
         index = int(self._index.all()[k + 1])
         known = self._patches.get(index)
         if known is not None:
@@ -191,10 +210,16 @@ class _Shot:
         blocks = blocks_of(change)
         quiet = ~self.patches.jitters
         trusted = blocks[:, quiet] if quiet.shape == blocks.shape[1:3] and quiet.mean() >= _QUIET else blocks
-        blocks = np.sort(blocks - np.median(trusted.reshape(3, -1), axis=1)[:, None, None, None], axis=-1)
-        half = blocks.shape[-1] // 2
-        middles: NDArray[np.float32] = (blocks[..., half - 1] + blocks[..., half]) * np.float32(0.5)
-        made = self._patches[index] = np.moveaxis(middles, 0, -1)
+        blocks = blocks - np.median(trusted.reshape(3, -1), axis=1)[:, None, None, None]
+        middles, spreads = medians_of(blocks)
+        limit = _HELD * spreads[..., None]
+        beyond = np.clip(blocks - middles[..., None], -limit, limit)
+        shares = bins_of(blocks_of(self._luma.all()[k + 1]), _BINS)  # (bins, rows, columns, tiles)
+        held = np.einsum("zrct,krct->zrck", shares, beyond, optimize=True)
+        count = shares.sum(axis=-1)[..., None]
+        part = np.stack([softened(h) / (softened(n) + _SHY) for h, n in zip(held, count, strict=True)])
+        made: NDArray[np.float32] = np.moveaxis(middles, 0, -1)[None] + part
+        self._patches[index] = made
         return made
 
 
@@ -261,7 +286,7 @@ class Spatial:
         x0, y0, x1, y1 = item.region
         # centres of the grid's cells, as shares of the tiles in use
         y = _centres(grid[0], y0, y1, item.frame.height / FINE[0], shot.window[0])
-        change: NDArray[np.float64] = np.zeros((*grid, 3))
+        change: NDArray[np.float64] = np.zeros((_BINS if patches > 0 else 1, *grid, 3))
         if bands > 0:
             off = shot.row_change(item.index, last, y)
             if off is not None:
@@ -271,11 +296,11 @@ class Spatial:
             blocks = shot.patch_change(item.index, last)
             if blocks is not None:
                 x = _centres(grid[1], x0, x1, item.frame.width / FINE[1], shot.window[1])
-                down = linear(y * rows_of / SIDE - 0.5, blocks.shape[0])
-                across = linear(x * columns_of / SIDE - 0.5, blocks.shape[1])
-                change += patches * np.einsum("ri,cj,ijk->rck", down, across, blocks, optimize=True)
+                down = linear(y * rows_of / SIDE - 0.5, blocks.shape[1])
+                across = linear(x * columns_of / SIDE - 0.5, blocks.shape[2])
+                change += patches * np.einsum("ri,cj,zijk->zrck", down, across, blocks, optimize=True)
                 found.patches_amount = patches
-        found.gains = shot.light.gain(-change.transpose(2, 0, 1)[:, None].astype(np.float32))
+        found.gains = shot.light.gain(-change.transpose(3, 0, 1, 2).astype(np.float32))
 
 
 def _common(before: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray[np.float32]:
