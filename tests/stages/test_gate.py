@@ -213,9 +213,8 @@ def test_plain_flicker_opens_it_early():
 # --- the switch --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ramp", [1, 4, 8])
-def test_a_switch_ramps_within_a_shot(ramp):
-    switch = Switch(ramp)
+def test_a_switch_ramps_within_a_shot():
+    switch, ramp = Switch(), Switch.RAMP
     assert switch.amount == 0
     switch.advance(1, False, False)
     up = [switch.advance(1, True, False) for _ in range(ramp + 1)]
@@ -226,15 +225,17 @@ def test_a_switch_ramps_within_a_shot(ramp):
 
 
 def test_a_switch_keeps_still_between_opening_and_shutting():
-    switch = Switch(4)
+    switch = Switch()
     switch.advance(1, True, False)
     assert [switch.advance(1, False, False) for _ in range(5)] == [1.0] * 5
     switch.advance(1, False, True)
-    assert [switch.advance(1, False, False) for _ in range(4)] == pytest.approx([0.5, 0.25, 0, 0])
+    ramp = Switch.RAMP
+    rest = [switch.advance(1, False, False) for _ in range(ramp)]
+    assert rest == pytest.approx([max(0, 1 - (k + 2) / ramp) for k in range(ramp)], abs=1e-9)
 
 
 def test_a_switch_does_not_ramp_across_a_cut():
-    switch = Switch(4)
+    switch = Switch()
     switch.advance(1, False, False)
     assert switch.advance(2, True, False) == 1
     assert switch.advance(3, False, True) == 0
@@ -243,15 +244,15 @@ def test_a_switch_does_not_ramp_across_a_cut():
 
 
 def test_opening_wins_over_shutting():
-    switch = Switch(4)
+    switch = Switch()
     assert switch.advance(1, True, True) == 1
 
 
 def test_a_switch_turned_midway_goes_back_from_where_it_is():
-    switch = Switch(4)
+    switch = Switch()
     switch.advance(1, False, False)
     seen = [switch.advance(1, opens, not opens) for opens in (True, True, False, True, False, False, False)]
-    assert seen == pytest.approx([0.25, 0.5, 0.25, 0.5, 0.25, 0, 0])
+    assert seen == pytest.approx(np.array([1, 2, 1, 2, 1, 0, 0]) / Switch.RAMP, abs=1e-9)
 
 
 @pytest.mark.parametrize("shuts", [False, True])

@@ -114,10 +114,19 @@ def test_half_of_the_groups_are_not_the_picture():
 
 @pytest.mark.parametrize("period", [2, 3])
 def test_weak_or_short_alternation_says_nothing(period):
+    """Three periods must have been seen; few changes must leave no doubt."""
     assert alternation(changes_of(levels_of(swing(period, strength=0.2), 0.01)), 1) is None
-    assert alternation(changes_of(levels_of(swing(period, frames=10))), 1) is None
-    assert alternation(changes_of(levels_of(swing(period, frames=11))), 1) is not None
+    for count in range(3 * period):
+        assert alternation(changes_of(levels_of(swing(period, frames=count + 1))), 1) is None
+    assert alternation(changes_of(levels_of(swing(period, frames=3 * period + 1))), 1) is not None
+    assert alternation(changes_of(levels_of(swing(period, frames=3 * period + 1, strength=0.8))), 1) is None
     assert alternation(np.zeros((0, 3, GROUPS), np.float32), 1) is None
+
+
+@pytest.mark.parametrize(("count", "share"), [(6, 0.10), (9, 0.10), (12, 0.10), (24, 0.01), (64, 0.0)])
+def test_white_flicker_rarely_looks_like_alternation(count, share):
+    found = [alternation(changes_of(levels_of(white(count + 1, seed=seed), 0.1)), 1) for seed in range(400)]
+    assert np.mean([f is not None for f in found]) <= share
 
 
 # --- steps -------------------------------------------------------------------------------------------------------

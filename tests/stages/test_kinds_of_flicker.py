@@ -11,6 +11,7 @@ from reelmend import Deflicker, Stream, ops, to_rgb
 from reelmend.analyze.degrade import make
 from reelmend.analyze.metrics import psnr
 from reelmend.analyze.scenes import Film
+from reelmend.errors import OptionError
 from reelmend.frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Primaries, Range, Transfer
 from reelmend.stages.deflicker import Summary
 from reelmend.stages.deflicker.findings import CONTENT
@@ -356,6 +357,46 @@ def test_a_mask_of_nothing_leaves_all(clean):
     frames = frames_of(wrong(clean[:30], EVERYTHING))
     out = run(frames, mask=np.zeros((HEIGHT, WIDTH), np.uint8))
     assert all(same(a, b) for a, b in zip(out, frames, strict=True))
+
+
+def test_what_is_protected_may_change_in_a_run(clean):
+    frames = frames_of(wrong(clean[:40], "bands"))
+    stream = Stream([Deflicker("live")])
+    out = [f for frame in frames[:25] for f in stream.push(frame)]
+    stream.update("deflicker", protect=(LOGO,))
+    out += [f for frame in frames[25:] for f in stream.push(frame)]
+    x0, y0, x1, y1 = LOGO
+    kept = [
+        all(np.array_equal(x[y0:y1, x0:x1], y[y0:y1, x0:x1]) for x, y in zip(a.planes, b.planes, strict=True))
+        for a, b in zip(out, frames, strict=True)
+    ]
+    assert all(kept[25:])
+    assert not any(kept[10:25])
+    assert not any(same(a, b) for a, b in zip(out[10:], frames[10:], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"flashes": "drop"}, "flashes is 'drop'; expected 'keep' or 'remove'"),
+        ({"protect": (0, 0, 5, 5)}, "protect is"),
+        ({"protect": [(0, 0, 5, 5)]}, "protect is"),
+        ({"protect": ((5, 0, 5, 5),)}, "protect is"),
+        ({"protect": ((0, -1, 5, 5),)}, "protect is"),
+        ({"protect": ((0, 0, 5.5, 5),)}, "protect is"),
+        ({"mask": np.zeros((4, 4), bool)}, r"mask is bool \(4, 4\); expected a uint8 array"),
+        ({"mask": np.zeros((4, 4, 3), np.uint8)}, "mask is uint8"),
+        ({"mask": [[0, 255]]}, "mask is list"),
+    ],
+)
+def test_what_to_protect_is_checked(options, message):
+    with pytest.raises(OptionError, match=f"Deflicker: {message}"):
+        Deflicker(**options)
+
+
+def test_a_mask_of_another_size_is_refused_at_once(clean):
+    with pytest.raises(OptionError, match="mask is 10x9, the video 160x96"):
+        Stream([Deflicker(mask=np.zeros((9, 10), np.uint8))]).push(clean[0])
 
 
 # --- bars --------------------------------------------------------------------------------------------------------
