@@ -4,6 +4,8 @@
 
 stage    1080p yuv420p frames already in memory, in this process: our stage by push(), the filters by PyAV's
          libavfilter graph (push, pull). Steady state: windows are full before the clock starts. No copies in or out.
+         The frames flicker as a whole; "tones alone" does not look for bands and patches; "all cures" has frames that
+         need every one.
 program  the filters alone in the ffmpeg program: `-f rawvideo -i FILE -vf FILTER -f null -` minus the same with
          `-vf null`, in the same round. Left out where there is no ffmpeg program.
 file     a 1080p H.264 clip with sound to another: `restore` in a fresh Python against one ffmpeg command, both with
@@ -32,6 +34,7 @@ import numpy as np
 from peers import Yuv, as_frame, ffmpeg, ffmpeg_version, pictures, to_yuv
 from reelmend.analyze.benchmark import Comparison, Row, alternate, compare, document, table, write
 from reelmend.analyze.clip import demo_flicker, write_clip
+from reelmend.analyze.degrade import Flicker, make
 from reelmend.analyze.scenes import Film
 from reelmend.frame import Frame
 
@@ -49,9 +52,12 @@ restore(sys.argv[1], sys.argv[2], stages=stages, overwrite=True, **eval(sys.argv
 """
 
 
-def stock(count: int = 48) -> list[Yuv]:
+def stock(count: int = 48, *, every_kind: bool = False) -> list[Yuv]:
     """Flickering 1080p frames of one shot."""
-    film, flicker = Film(2 * count, width=WIDTH, height=HEIGHT), demo_flicker()
+    film = Film(2 * count, width=WIDTH, height=HEIGHT)
+    flicker: Flicker = demo_flicker()
+    if every_kind:
+        flicker = make("gain_gamma+bands+local", strength=0.5, fps=30.0)
     return [to_yuv(flicker.apply(film[t], t)) for t in range(count)]
 
 
@@ -62,12 +68,12 @@ def endless(frames: list[Yuv]) -> Iterator[Frame]:
         t += 1
 
 
-def ours(mode: str, frames: list[Yuv], count: int) -> Callable[[], None]:
+def ours(mode: str, frames: list[Yuv], count: int, **options: Any) -> Callable[[], None]:
     """A call that pushes `count` frames into a running stage."""
     from reelmend.stages.deflicker import Deflicker
     from reelmend.stream import Stream
 
-    stream, source = Stream([Deflicker(mode=mode)]), endless(frames)  # type: ignore[arg-type]
+    stream, source = Stream([Deflicker(mode=mode, **options)]), endless(frames)  # type: ignore[arg-type]
     for _ in range(130):  # past and look-ahead of every mode are full
         stream.push(next(source))
 
@@ -115,11 +121,15 @@ def stage(quick: bool, folder: Path) -> tuple[list[Row], list[Comparison]]:
     count, rounds = (24, 3) if quick else (72, 9)
     frames = stock()
     calls = {f"reelmend {mode}": ours(mode, frames, count) for mode in MODES}
+    calls["reelmend film, tones alone"] = ours("film", frames, count, cures=("tones",))
+    calls["reelmend film, all cures"] = ours("film", stock(every_kind=True), count)
     calls |= {f"ffmpeg {name}": theirs(name, frames, count) for name in FILTERS}
     taken = alternate(calls, rounds, floor=0)
     case = "stage, 1080p frames in memory"
     rows = [Row(case, name, {"fps": count / float(np.median(seconds))}) for name, seconds in taken.items()]
-    return rows, [compare(case, f"reelmend {m}", f"ffmpeg {f}", taken) for m in MODES for f in FILTERS]
+    pairs = [(f"reelmend {m}", f"ffmpeg {f}") for m in (*MODES, "film, all cures") for f in FILTERS]
+    pairs.append(("reelmend film", "reelmend film, tones alone"))
+    return rows, [compare(case, a, b, taken) for a, b in pairs]
 
 
 def command(*args: str) -> None:

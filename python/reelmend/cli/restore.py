@@ -61,6 +61,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="live: no delay; low: a delay of 4 frames; film: looks 60 frames ahead, the best (default)",
     )
     what.add_argument(
+        "--deflicker-cures",
+        metavar="LIST",
+        help="which cures may be used, by comma: tones (brightness, colour, alternation, steps), bands, local "
+        "(default: all, each where it is needed)",
+    )
+    what.add_argument(
         "--deflicker-flashes",
         choices=("keep", "remove"),
         help="single bright or dark frames, up to three: keep (default) or remove",
@@ -70,7 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
         type=_region,
         metavar="X0,Y0,X1,Y1",
-        help="leave this part of the picture alone, a logo for one: left, top, right, bottom in pixels; may be repeated",
+        help="leave a part of the picture alone, a logo for one: left, top, right, bottom in pixels; may be repeated",
     )
     what.add_argument(
         "--deflicker-mask",
@@ -133,16 +139,17 @@ def _region(text: str) -> tuple[int, int, int, int]:
 
 def _stages(args: argparse.Namespace) -> list[Stage]:
     stages: list[Stage] = []
-    given = [n for n in ("mode", "flashes", "protect", "mask") if getattr(args, f"deflicker_{n}") is not None]
+    given = [n for n in ("mode", "cures", "flashes", "protect", "mask") if getattr(args, f"deflicker_{n}") is not None]
     if given and not args.deflicker:
         raise OptionError(f"--deflicker-{given[0]} says how to remove flicker; add --deflicker to do it")
     if args.deflicker:
         from ..media import read_mask
-        from ..stages.deflicker import Deflicker
+        from ..stages.deflicker import CURES, Deflicker
 
         stages.append(
             Deflicker(
                 mode=args.deflicker_mode or "film",
+                cures=tuple(args.deflicker_cures.split(",")) if args.deflicker_cures else CURES,
                 flashes=args.deflicker_flashes or "keep",
                 protect=tuple(args.deflicker_protect or ()),
                 mask=read_mask(args.deflicker_mask) if args.deflicker_mask else None,

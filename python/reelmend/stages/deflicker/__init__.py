@@ -1,6 +1,6 @@
-"""Deflicker: global scale-time equalisation, cut-aware, and only where there is flicker."""
+"""Deflicker: finds out what flickers and cures that; cut-aware, bit-exact where nothing does."""
 
 from .findings import KINDS, Findings, Kind, Summary
-from .stage import Deflicker
+from .stage import CURES, Deflicker
 
-__all__ = ["KINDS", "Deflicker", "Findings", "Kind", "Summary"]
+__all__ = ["CURES", "KINDS", "Deflicker", "Findings", "Kind", "Summary"]

@@ -229,15 +229,16 @@ class Spatial:
     A frame that is corrected is replaced in its item, its structure measured again. Shots are told apart by number.
     """
 
-    def __init__(self, future: int) -> None:
+    def __init__(self, future: int, *, bands: bool = True, patches: bool = True) -> None:
         self._future = future
+        self._may = bands, patches  # be cured
         self._held: deque[Item] = deque()
         self._shots: dict[int, _Shot] = {}
         self._bands, self._patches = Switch(), Switch()
 
     def push(self, item: Item, light: Light) -> list[Item]:
         assert item.frame is not None
-        if item.structure.fine.shape[1:] == FINE:
+        if any(self._may) and item.structure.fine.shape[1:] == FINE:
             window = inside(FINE, item.region, item.frame.width, item.frame.height)
             shot = self._shots.get(item.shot)
             if min(s.stop - s.start for s in window) < _LEAST:
@@ -275,8 +276,9 @@ class Spatial:
 
     def _cure(self, item: Item, shot: _Shot, last: int) -> None:
         shot.weigh(item.index, last)
-        bands = self._bands.advance(item.shot, shot.bands.is_there, shot.bands.is_gone)
-        patches = self._patches.advance(item.shot, shot.patches.is_there(bands > 0), shot.patches.is_gone)
+        bands = self._bands.advance(item.shot, self._may[0] and shot.bands.is_there, shot.bands.is_gone)
+        local = self._may[1] and shot.patches.is_there(bands > 0)
+        patches = self._patches.advance(item.shot, local, shot.patches.is_gone)
         item.found = found = Found(shot.bands, shot.patches, shot.wave)
         if bands == 0 and patches == 0:
             return

@@ -21,9 +21,10 @@ from .spatial import Spatial
 from .telling import tell
 from .tonal import Tonal
 
-__all__ = ["Deflicker"]
+__all__ = ["CURES", "Deflicker"]
 
 Mode = Literal["live", "low", "film"]
+CURES = ("tones", "bands", "local")
 _LOOKAHEAD: dict[str, int] = {"live": 0, "low": 4, "film": 60}
 _EARLY = 15  # frames of the look-ahead that the first half may have
 _BOXES = 8  # shots whose bars are remembered: one may come back after a flash
@@ -50,6 +51,7 @@ class Deflicker(Stage):
                since half a window must reach twice as far); it should exceed the time over which the flicker wanders
     slope      least and greatest slope of the tone curves
     gate       "auto": act only where flicker is found; "always": equalise every frame
+    cures      which cures may be used: "tones" (brightness, colour, alternation, steps), "bands", "local"
     flashes    "keep", or "remove": single bright or dark frames, up to three, are equalised too
     protect    regions (x0, y0, x1, y1) in pixels that stay as they are, such as a logo
     mask       uint8 (height, width): how much of the correction to apply, 0 (none) to 255 (all)
@@ -64,6 +66,7 @@ class Deflicker(Stage):
     sigma: float | None = None
     slope: tuple[float, float] = (0.4, 2.5)
     gate: Literal["auto", "always"] = "auto"
+    cures: tuple[str, ...] = CURES
     flashes: Literal["keep", "remove"] = "keep"
     protect: tuple[Region, ...] = ()
     mask: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
@@ -86,6 +89,8 @@ class Deflicker(Stage):
         in_order = pair and within(self.slope[0], 1e-3, 1, float) and within(self.slope[1], 1, 8, float)
         check("slope", in_order, "(low, high) with 0 < low <= 1 <= high <= 8")
         check("gate", self.gate in ("auto", "always"), "'auto' or 'always'")
+        known = isinstance(self.cures, tuple) and set(self.cures) <= set(CURES) and len(self.cures) > 0
+        check("cures", known, f"a tuple of some of {', '.join(CURES)}")
         check("flashes", self.flashes in ("keep", "remove"), "'keep' or 'remove'")
 
         def is_region(r: Any) -> bool:
@@ -151,7 +156,8 @@ class _Runtime(StageRuntime):
         ahead = options.window[1]
         # of the look-ahead for the first half; a short one is worth more to the second
         early = min(_EARLY, max(0, ahead - 8) // 3)
-        self._spatial, self._tonal = Spatial(early), Tonal(ahead - early)
+        bands, patches = "bands" in options.cures, "local" in options.cures
+        self._spatial, self._tonal = Spatial(early, bands=bands, patches=patches), Tonal(ahead - early)
         self._brush = Brush(options.mask, options.protect, options.dither)
         self._count = 0
         self._last = self._newest = 0  # numbers of the last frame's shot, and the highest so far
@@ -180,7 +186,7 @@ class _Runtime(StageRuntime):
         return out
 
     def update(self, **options: Any) -> None:
-        fixed = {"mode", "lookahead"} & options.keys()
+        fixed = {"mode", "lookahead", "cures"} & options.keys()
         if fixed:
             raise OptionError(f"Deflicker: {', '.join(sorted(fixed))} cannot change in a run; open a new stream")
         try:
@@ -208,6 +214,7 @@ class _Runtime(StageRuntime):
     def _next(self) -> Frame:
         options = self._options
         item, judged = self._tonal.judge(
+            cure="tones" in options.cures,
             gated=options.gate == "auto",
             remove_flashes=options.flashes == "remove",
             sigma=options.deviation,

@@ -41,11 +41,7 @@ class Judged:
 
 
 class Tonal:
-    """Takes items in order and judges them `future` frames later; what it holds of a shot it forgets `past` after.
-
-    gate     whether to act only where there is flicker
-    flashes  whether to take flashes away
-    """
+    """Takes items in order and judges them `future` frames later; what it holds of a shot it forgets `past` after."""
 
     def __init__(self, future: int) -> None:
         self._future = future
@@ -81,12 +77,17 @@ class Tonal:
         return False
 
     def judge(
-        self, *, gated: bool, remove_flashes: bool, sigma: float, slope: tuple[float, float]
+        self, *, cure: bool, gated: bool, remove_flashes: bool, sigma: float, slope: tuple[float, float]
     ) -> tuple[Item, Judged]:
-        """The oldest item not yet judged, and what is to be done to it."""
+        """The oldest item not yet judged, and what is to be done to it.
+
+        cure: whether anything may be; gated: only where there is flicker; sigma, slope: as Deflicker has them
+        """
         track, item = self._window[self._at]
         found = self._look(track, item)
-        if not gated or (remove_flashes and found.flash):
+        if not cure:
+            found.amount = 0.0
+        elif not gated or (remove_flashes and found.flash):
             found.amount = 1.0
         if found.amount > 0 and len(track.items) > 1:
             found.change = self._equalise(track, item, found, sigma, slope)
