@@ -33,6 +33,8 @@ def signature(thing: Any) -> str:
 
 def describe(thing: Any) -> Any:
     """What users can rely on: signatures, public members, bases of errors."""
+    if inspect.ismodule(thing):  # reelmend.restore, once something has imported it: a module that is called
+        thing = getattr(thing, thing.__name__.rpartition(".")[2])
     if not inspect.isclass(thing):
         return signature(thing) if callable(thing) else type(thing).__name__
     if issubclass(thing, BaseException):
