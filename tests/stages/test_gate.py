@@ -208,3 +208,63 @@ def test_plain_flicker_opens_it_early():
     gate = Gate()
     gate.advance(1, [], list(common([10, -12, 9, -8, 11], noise=0.1)))
     assert gate.amount == 1
+
+
+# --- the switch --------------------------------------------------------------------------------------------------
+
+
+def test_a_switch_ramps_within_a_shot():
+    switch, ramp = Switch(), Switch.RAMP
+    assert switch.amount == 0
+    switch.advance(1, False, False)
+    up = [switch.advance(1, True, False) for _ in range(ramp + 1)]
+    assert up == pytest.approx([min(1, (k + 1) / ramp) for k in range(ramp + 1)])
+    down = [switch.advance(1, False, True) for _ in range(ramp + 1)]
+    assert down == pytest.approx([max(0, 1 - (k + 1) / ramp) for k in range(ramp + 1)], abs=1e-9)
+    assert switch.amount == down[-1]
+
+
+def test_a_switch_keeps_still_between_opening_and_shutting():
+    switch = Switch()
+    switch.advance(1, True, False)
+    assert [switch.advance(1, False, False) for _ in range(5)] == [1.0] * 5
+    switch.advance(1, False, True)
+    ramp = Switch.RAMP
+    rest = [switch.advance(1, False, False) for _ in range(ramp)]
+    assert rest == pytest.approx([max(0, 1 - (k + 2) / ramp) for k in range(ramp)], abs=1e-9)
+
+
+def test_a_switch_does_not_ramp_across_a_cut():
+    switch = Switch()
+    switch.advance(1, False, False)
+    assert switch.advance(2, True, False) == 1
+    assert switch.advance(3, False, True) == 0
+    assert switch.advance(4, True, False) == 1
+    assert switch.advance(5, False, False) == 1  # flicker outlasts a cut unless it is said to be over
+
+
+def test_opening_wins_over_shutting():
+    switch = Switch()
+    assert switch.advance(1, True, True) == 1
+
+
+def test_a_switch_turned_midway_goes_back_from_where_it_is():
+    switch = Switch()
+    switch.advance(1, False, False)
+    seen = [switch.advance(1, opens, not opens) for opens in (True, True, False, True, False, False, False)]
+    assert seen == pytest.approx(np.array([1, 2, 1, 2, 1, 0, 0]) / Switch.RAMP, abs=1e-9)
+
+
+@pytest.mark.parametrize("shuts", [False, True])
+def test_flicker_of_a_period_opens_a_gate_and_keeps_it_open(shuts):
+    calm = CALM if shuts else CALM[:5]
+    gate = Gate()
+    evidence = gate.advance(1, calm, [], regular=True)
+    assert gate.amount == 1
+    assert evidence.is_calm == shuts
+    for _ in range(20):
+        gate.advance(1, calm, [], regular=True)
+    assert gate.amount == 1
+    for _ in range(20):
+        gate.advance(1, CALM, [])
+    assert gate.amount == 0

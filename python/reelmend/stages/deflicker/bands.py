@@ -113,7 +113,7 @@ def find_wave(changes: NDArray[np.float64], t: NDArray[np.int64], start: Wave | 
     luma = changes.mean(axis=2)
     heights = (np.arange(changes.shape[1]) + 0.5) / changes.shape[1]
     if start is None:
-        frequency, periods = _peak(luma)
+        frequency, periods = _peak(luma, t)
         steps, width = 5, 1.0
         coefficient, share = _fit(changes, t, heights, frequency, periods, _HARMONICS)
         if share < _HOPELESS:
@@ -133,11 +133,15 @@ def find_wave(changes: NDArray[np.float64], t: NDArray[np.int64], start: Wave | 
     return Wave(frequency, periods, coefficient, share)
 
 
-def _peak(luma: NDArray[np.float64]) -> tuple[float, float]:
-    """Frequency and periods of the strongest wave in changes (n, rows)."""
-    n, rows = luma.shape
-    window = np.hanning(n + 2)[1:-1, None]
-    spectrum = np.fft.rfft2(((luma - luma.mean()) * window).T, s=_SPECTRUM)
+def _peak(luma: NDArray[np.float64], t: NDArray[np.int64]) -> tuple[float, float]:
+    """Frequency and periods of the strongest wave in changes (n, rows) between frames t[i] and t[i + 1]."""
+    rows = luma.shape[1]
+    # at even times: what happens over frames that are missing is left out
+    next_ = np.diff(t) == 1
+    even = np.zeros((max(int(t[-1] - t[0]), 1), rows))
+    even[(t[:-1] - t[0])[next_]] = (luma - luma.mean())[next_]
+    window = np.hanning(len(even) + 2)[1:-1, None]
+    spectrum = np.fft.rfft2((even * window).T, s=_SPECTRUM)
     power = (spectrum * spectrum.conj()).real
     periods = np.fft.fftfreq(_SPECTRUM[0]) * rows
     power[(np.abs(periods) > _MOST_PERIODS) | (np.abs(periods) < _LEAST_PERIODS)] = 0.0

@@ -25,13 +25,14 @@ class Light:
 
     log_light  strictly rising function of code values 0..1, whose differences between two pictures of the same thing
                are their difference in light. Gamma-coded: the log of the code value, so a gain multiplies it
-    response   how far a code value moves for a unit of that
+    response   how far a code value moves for a unit of change of the log of its own light, without a floor: the change
+               is that of a row or a block, and what is black in it has no light to change
     """
 
-    def __init__(self, codes: NDArray[np.float64], log_light: NDArray[np.float64], multiplies: bool) -> None:
+    def __init__(self, codes: NDArray[np.float64], light: NDArray[np.float64], floor: float, multiplies: bool) -> None:
         self._codes = codes
-        self._log_light = log_light
-        self._response = codes if multiplies else 1.0 / np.gradient(log_light, codes)
+        self._log_light = np.log(light + floor)
+        self._response = codes if multiplies else light / np.gradient(light, codes)
         self._multiplies = multiplies
 
     def log(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -75,8 +76,7 @@ def light_of(transfer: Transfer) -> Light:
     """How light acts on video of this transfer; anything but PQ and HLG counts as gamma-coded."""
     codes = np.linspace(0.0, 1.0, _POINTS)
     if transfer not in (Transfer.PQ, Transfer.HLG):
-        return Light(codes, np.log(codes + _FLOOR), True)
+        return Light(codes, codes, _FLOOR, True)
     linear = _pq if transfer is Transfer.PQ else _hlg
-    light = linear(codes)
     # the floor is that of a code value of _FLOOR in gamma 2.4, at the same part of the range that is in use
-    return Light(codes, np.log(light + float(linear(np.array([3 * _FLOOR]))[0])), False)
+    return Light(codes, linear(codes), float(linear(np.array([3 * _FLOOR]))[0]), False)

@@ -47,7 +47,7 @@ class Shots:
         usual = float(np.median(self._recent)) if self._recent else 0.0
         limit = max(_LEAST, _JUMP + _UNREST * usual)
         if not _differs(structure, last.structure, limit):
-            self._recent.append(_unlike(structure.ranks, last.structure.ranks))
+            self._recent.append(fall(structure, last.structure))
             return self._remember(last.shot, structure)
         for earlier in reversed(self._seen):
             if earlier.shot != last.shot and not _differs(structure, earlier.structure, limit):

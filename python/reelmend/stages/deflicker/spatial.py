@@ -51,6 +51,7 @@ _SHY = 2.0  # tiles that a bin's own change must outweigh
 _ROWS = 128  # of the grid of gains, where bands are in it
 _COHERENT = 0.5  # of rows, from which a wave is looked for
 _LOCK = 0.30  # share a wave must explain to be used
+_LEAST = max(SIDE, GROUPS)  # tiles each way; a narrower picture inside its bars has no blocks, or no parts of rows
 _NEVER = -(10**9)
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -240,9 +241,12 @@ class Spatial:
         if any(self._may) and item.structure.fine.shape[1:] == FINE:
             window = inside(FINE, item.region, item.frame.width, item.frame.height)
             shot = self._shots.get(item.shot)
-            if shot is None or shot.window != window:
+            if min(s.stop - s.start for s in window) < _LEAST:
+                shot = None
+            elif shot is None or shot.window != window:
                 shot = self._shots[item.shot] = _Shot(window, light)
-            shot.add(item.index, item.structure.fine)
+            if shot is not None:
+                shot.add(item.index, item.structure.fine)
         self._held.append(item)
         return [self._next()] if len(self._held) > self._future else []
 
