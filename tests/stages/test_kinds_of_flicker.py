@@ -161,7 +161,6 @@ def test_kinds_are_named_live(clean, kind):
     assert summed(findings).verdict == NAMES[kind]
 
 
-@pytest.mark.xfail(strict=True, reason="without a look-ahead the first frames of a step or a fade are told as a flash")
 @pytest.mark.parametrize("kind", ["batches", "fade"])
 def test_what_stays_is_told_as_no_flash_live(shots, kind):
     _, findings = told(frames_of(wrong(shots["windmill"], kind)), "live")
@@ -228,15 +227,10 @@ def test_what_is_weak_is_not_made_worse(clean, name):
         assert won(frames, run(frames), clean[:40]) > -0.3
 
 
-OUTLASTS = pytest.mark.xfail(
-    strict=True, reason="where bands end within a shot, their wave is undone for 37 frames more: clean ones get bands"
-)
-
-
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [
-        pytest.param("bands", "film", marks=OUTLASTS), pytest.param("bands", "live", marks=OUTLASTS),
+        ("bands", "film"), ("bands", "live"),
         ("local", "film"), ("local", "live"), ("gain_gamma", "film"), ("gain_gamma", "live"),
     ],
 )  # fmt: skip
@@ -640,17 +634,11 @@ def test_nothing_of_bands_leaks_on_across_a_cut(shots, before):
     assert all(same(a, b) for a, b in zip(both[before:], alone, strict=True))
 
 
-LAGS = pytest.mark.xfail(
-    strict=True,
-    reason="where the look-ahead is short, bands of the shot before are undone in frames 4 to 6 of a clean one as well",
-)
-
-
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [
         ("local", "live"), ("local", "film"), ("bands", "film"), ("bands+local", "film"),
-        pytest.param("bands", "live", marks=LAGS), pytest.param("bands+local", "low", marks=LAGS),
+        ("bands", "live"), ("bands+local", "low"),
     ],
 )  # fmt: skip
 def test_a_clean_shot_after_flicker_leaves_as_it_came(shots, kind, mode):

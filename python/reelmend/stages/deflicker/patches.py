@@ -117,7 +117,7 @@ def weigh_patches(medians: NDArray[np.float32], spreads: NDArray[np.float32], br
     typical = 1.4826 * np.median(np.abs(medians), axis=0)
     jitters = whole & (back < _RETURN) & (typical > _TYPICAL)
     # a change is the difference of two deviations
-    level = float(np.median(typical[jitters])) / np.sqrt(2) * brightness * _LEVELS if jitters.any() else 0.0
+    level = float(np.median(typical[jitters])) * 0.5**0.5 * brightness * _LEVELS if jitters.any() else 0.0
     return PatchEvidence(float(jitters.mean()), level, n, jitters)
 
 

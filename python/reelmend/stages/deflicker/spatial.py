@@ -45,6 +45,9 @@ _TONES = 8  # levels at which the common change of two frames is measured
 _SIGMA_BANDS = 4.0  # frames over which bands that follow no wave are averaged
 _SIGMA_PATCHES = 5.0  # frames over which patches are
 _QUIET = 0.25  # of the blocks, that must not jitter to be trusted with what is common
+_HERE = 4  # frames on both sides that tell whether the wave is there
+_GONE, _THERE = 0.3, 0.6  # share of the wave in a frame
+_SMOOTH = 0.03  # weight of the share's own change against what it explains
 _BINS = 4  # of luma, in the grid of patches
 _HELD = 3.0  # times the spread of a block, up to which one of its tiles counts beyond the median
 _SHY = 2.0  # tiles that a bin's own change must outweigh
@@ -83,6 +86,7 @@ class _Shot:
         self._shifts: dict[int, tuple[float, float]] = {}
         self._patches: dict[int, NDArray[np.float32]] = {}
         self.bands, self.patches = BandEvidence(), PatchEvidence()
+        self.banded = self.patched = False  # whether there ever was evidence
         self.wave: Wave | None = None  # as it is undone
         self._seen: Wave | None = None  # as it was last weighed: of luma, for where to search
         self._weighed = self._fitted = _NEVER
@@ -153,6 +157,8 @@ class _Shot:
             self._seen = self.wave = None
         self.bands = BandEvidence(coherence, level, lock, len(parts))
         self.patches = weigh_patches(self._medians.all()[a:b], self._spreads.all()[a:b], brightness)
+        self.banded |= self.bands.is_there
+        self.patched |= self.patches.is_there(self.banded)
 
     def _span(self, index: int, last: int) -> tuple[int, int]:
         """First and one past the last change between frames near `index`."""
@@ -166,16 +172,38 @@ class _Shot:
             return None
         frames = self._index.all()[a : b + 1]
         log = self._log.all()[a : b + 1]
+        own = int(np.searchsorted(frames, index))
         if self._seen is not None and self._seen.share >= _LOCK:
             if self.wave is None or not 0 <= index - self._fitted < min(_AGAIN, 1 + (b - a) // 8):
                 self.wave = find_wave(_row_changes(log), frames, self.wave or self._seen)
                 self._origin, self._fitted = int(frames[0]), index
-            return self.wave.at(index - self._origin, heights)
+            first = max(0, own - _HERE)
+            near = slice(first, own + _HERE + 1)
+            return self._presence(log[near], frames[near], own - first) * self.wave.at(index - self._origin, heights)
         changes = _row_changes(log)
         level = np.concatenate([np.zeros_like(changes[:1]), np.cumsum(changes, axis=0)])
         off = _against_neighbours(level, frames, index, _SIGMA_BANDS)
         at = heights * off.shape[0] - 0.5
         return np.stack([np.interp(at, np.arange(off.shape[0]), off[:, c]) for c in range(3)], axis=1)
+
+    def _presence(self, log: NDArray[np.float32], frames: NDArray[np.int64], own: int) -> float:
+        """How much of the wave is in one of a few frames, 0..1: bands may begin and end within a shot.
+
+        Least squares of the changes by m(t) wave(t) - m(t - 1) wave(t - 1), with m a little smooth.
+        """
+        assert self.wave is not None
+        heights = (np.arange(log.shape[2]) + 0.5) / log.shape[2]
+        wave = np.stack([self.wave.at(int(t) - self._origin, heights).ravel() for t in frames])
+        change = _row_changes(log).reshape(len(frames) - 1, -1)
+        n = len(frames)
+        normal, right = np.zeros((n, n)), np.zeros(n)
+        smooth = _SMOOTH * float((wave * wave).sum()) / n + 1e-12
+        for k in range(n - 1):
+            both = wave[k : k + 2] * np.array([[-1.0], [1.0]])
+            normal[k : k + 2, k : k + 2] += both @ both.T + smooth * np.array([[1.0, -1.0], [-1.0, 1.0]])
+            right[k : k + 2] += both @ change[k]
+        part = float(np.linalg.lstsq(normal, right, rcond=None)[0][own])
+        return float(np.clip((part - _GONE) / (_THERE - _GONE), 0.0, 1.0))
 
     def patch_change(self, index: int, last: int) -> NDArray[np.float32] | None:
         """By how much each block of frame `index` is too bright in log light: (bins of luma, rows, columns, 3)."""
@@ -279,6 +307,8 @@ class Spatial:
         bands = self._bands.advance(item.shot, self._may[0] and shot.bands.is_there, shot.bands.is_gone)
         local = self._may[1] and shot.patches.is_there(bands > 0)
         patches = self._patches.advance(item.shot, local, shot.patches.is_gone)
+        # what was found in another shot says nothing of this one
+        bands, patches = bands * shot.banded, patches * shot.patched
         item.found = found = Found(shot.bands, shot.patches, shot.wave)
         if bands == 0 and patches == 0:
             return

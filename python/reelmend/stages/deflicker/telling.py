@@ -11,7 +11,6 @@ from .tonal import COLOR, Judged, Tonal
 
 __all__ = ["tell"]
 
-_MUCH = 12.0  # 8-bit levels
 _SUSPECTED = 0.49  # the confidence, at most, of what was not acted on
 
 
@@ -53,9 +52,11 @@ def _kinds(item: Item, judged: Judged, frame: Frame) -> tuple[dict[str, Kind], s
     acted = judged.amount if judged.change is not None else 0.0
     evidence = judged.evidence
     if judged.flash:
-        # in live use nothing tells whether the light will come back, but that it changed by much
-        certain = judged.flash_over or abs(judged.flash) > _MUCH
-        kinds["flash"] = Kind(abs(judged.flash), 0.9 if certain else _SUSPECTED, acted)
+        # without a look-ahead nothing tells yet whether the light will come back
+        kinds["flash"] = Kind(abs(judged.flash), 0.9 if judged.flash_over else _SUSPECTED, acted)
+    elif judged.flashed:
+        kinds["flash"] = Kind(abs(judged.flashed), 0.9, 0.0)
+        notes.append("told a frame late")
     elif judged.fade:
         kinds["fade"] = Kind(abs(judged.fade), 0.8, 0.0)
     elif judged.amount > 0 or not evidence.is_calm:
@@ -101,7 +102,9 @@ def _of_wave(frequency: float, periods: float, frame: Frame) -> str:
 
 def _is_sure(item: Item, judged: Judged) -> bool:
     found, evidence = item.found, judged.evidence
-    if judged.flash or judged.fade:
+    if judged.flash:
+        return judged.flash_over
+    if judged.flashed or judged.fade:
         return True
     whole = evidence.flickers or evidence.is_calm or judged.alternates is not None or judged.steps is not None
     bands = found.bands.is_there or found.bands.confidence < 0.35

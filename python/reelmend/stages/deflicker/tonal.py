@@ -34,6 +34,7 @@ class Judged:
     amount      of equalisation, 0..1
     flash       levels by which it flashes, 0 for none
     flash_over  whether the light is known to have come back
+    flashed     the same of the frame before, where only this one tells that it was a flash
     fade        levels by which it fades, 0 for none
     """
 
@@ -43,6 +44,7 @@ class Judged:
     steps: Regular | None = None
     flash: float = 0.0
     flash_over: bool = True
+    flashed: float = 0.0
     fade: float = 0.0
     amount: float = 0.0
     change: NDArray[np.float32] | None = None  # the curves, for ops.map_tones; None for none
@@ -147,8 +149,11 @@ class Tonal:
             levels, own = track.around(index, _FLASH_PAST, _FLASH_FUTURE)
             if track.moves_at(index) < _MOVES:
                 found.flash = flash_of(levels, own)
+            if own + 1 == len(levels):
+                found.flash_over = False
+                if not found.flash and index - 1 in self._flashes.get(track.shot, ()):
+                    found.flashed = flash_of(levels, own - 1)
             if found.flash:
-                found.flash_over = own + 1 < len(levels)
                 self._flashes.setdefault(track.shot, deque(maxlen=64)).append(index)
             else:
                 tiles = item.structure.tiles
