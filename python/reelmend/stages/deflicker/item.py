@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...frame import Frame
-from .signature import Region, Structure, Tones
-from .spatial import Found
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Item"]
+from ...frame import Frame
+from .bands import BandEvidence, Wave
+from .patches import PatchEvidence
+from .signature import Region, Structure, Tones
+
+__all__ = ["Found", "Item"]
+
+
+@dataclass(slots=True)
+class Found:
+    """What the first half knows of a frame, and wants done to it.
+
+    bands_amount, patches_amount  0..1, of each cure
+    gains  for ops.map_tones, over the frame's region: float32 (3, bins, rows, columns); None for none
+    """
+
+    bands: BandEvidence = field(default_factory=BandEvidence)
+    patches: PatchEvidence = field(default_factory=PatchEvidence)
+    wave: Wave | None = None
+    bands_amount: float = 0.0
+    patches_amount: float = 0.0
+    gains: NDArray[np.float32] | None = None
 
 
 @dataclass(slots=True)

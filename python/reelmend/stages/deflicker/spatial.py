@@ -8,14 +8,13 @@ second half. Patches are measured along the motion of the picture, and only wher
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bands import GROUPS, SHORTEST, BandEvidence, Wave, find_wave, weigh_bands
 from .gate import Switch
+from .item import Found, Item
 from .light import Light
 from .patches import (
     SIDE,
@@ -33,10 +32,7 @@ from .rows import Rows, linear, middle
 from .shots import FLASH
 from .signature import FINE, inside
 
-if TYPE_CHECKING:
-    from .item import Item
-
-__all__ = ["Found", "Spatial"]
+__all__ = ["Spatial"]
 
 _PAST = 32  # frames of evidence behind
 _EVERY = 8  # frames between two weighings
@@ -57,22 +53,6 @@ _LOCK = 0.30  # share a wave must explain to be used
 _LEAST = max(SIDE, GROUPS)  # tiles each way; a narrower picture inside its bars has no blocks, or no parts of rows
 _NEVER = -(10**9)
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-
-
-@dataclass(slots=True)
-class Found:
-    """What the first half knows of a frame, and wants done to it.
-
-    bands_amount, patches_amount  0..1, of each cure
-    gains  for ops.map_tones, over the frame's region: float32 (3, bins, rows, columns); None for none
-    """
-
-    bands: BandEvidence = field(default_factory=BandEvidence)
-    patches: PatchEvidence = field(default_factory=PatchEvidence)
-    wave: Wave | None = None
-    bands_amount: float = 0.0
-    patches_amount: float = 0.0
-    gains: NDArray[np.float32] | None = None
 
 
 class _Shot:
