@@ -38,7 +38,7 @@ class Item:
     index      frame number, from 0
     frame      as it came, then as the first half left it
     source     as it came
-    structure  of `frame`
+    structure  of `frame`; let go with it
     shot       number of its shot
     region     the picture inside the bars
     cut        first frame of a shot
@@ -49,7 +49,7 @@ class Item:
     index: int
     frame: Frame | None
     source: Frame | None
-    structure: Structure
+    structure: Structure | None
     shot: int
     region: Region
     cut: bool

@@ -246,6 +246,7 @@ class Spatial:
 
     def push(self, item: Item, light: Light) -> list[Item]:
         assert item.frame is not None
+        assert item.structure is not None
         if any(self._may) and item.structure.fine.shape[1:] == FINE:
             window = inside(FINE, item.region, item.frame.width, item.frame.height)
             shot = self._shots.get(item.shot)

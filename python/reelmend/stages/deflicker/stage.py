@@ -127,14 +127,17 @@ class Deflicker(Stage):
             h, w = self.mask.shape
             raise OptionError(f"Deflicker: mask is {w}x{h}, the video {info.width}x{info.height}; give one as large")
         acts = "where flicker is found" if self.gate == "auto" else "on every frame"
-        # of each frame in the window: quantiles, tiles and ranks; and until it is given out its four histograms
-        table = 4 * (3 * POINTS + 5 * TILES[0] * TILES[1] + 3 * FINE[0] * FINE[1])
+        tiles, fine = TILES[0] * TILES[1], FINE[0] * FINE[1]
+        # of each frame in the window: quantiles, ranks and levels of groups; until it is given out its pictures and
+        # histograms as well, and of some frames more the logs of its pictures
+        table = 4 * (3 * POINTS + tiles + 128)
+        picture = 4 * (12 * fine + 5 * tiles + 4 * BINS)
         return Declaration(
             window=self.window,
             latency=future,
             output=info,
             # held: the frames of the look-ahead, the one at work, and its results
-            memory=(future + 3) * info.frame_bytes + (past + future + 1) * table + (future + 1) * 16 * BINS,
+            memory=(future + 3) * info.frame_bytes + (past + future + 1) * table + (future + 64) * picture,
             device=device,
             state=self.state,
             notes=(f"mode {self.mode}, looks {future} frames ahead, sigma {self.deviation:g} frames, acts {acts}",),

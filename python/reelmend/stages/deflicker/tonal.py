@@ -121,7 +121,7 @@ class Tonal:
     def forget(self, past: int) -> None:
         """The item judged last is done with; those `past` before the next are dropped."""
         _, item = self._window[self._at]
-        item.frame = item.source = item.tones = None
+        item.frame = item.source = item.structure = item.tones = None
         self._at += 1
         while self._at > past:
             old, _ = self._window.popleft()
@@ -156,6 +156,7 @@ class Tonal:
             if found.flash:
                 self._flashes.setdefault(track.shot, deque(maxlen=64)).append(index)
             else:
+                assert item.structure is not None
                 tiles = item.structure.tiles
                 fading, alike = track.fading(index)
                 if alike > _ALIKE:

@@ -12,7 +12,7 @@ from .item import Item
 from .kinds import FADE
 from .rows import Rows
 from .shots import fall
-from .signature import inside
+from .signature import Structure, inside
 
 __all__ = ["Track"]
 
@@ -23,6 +23,7 @@ class Track:
     def __init__(self, shot: int) -> None:
         self.shot = shot
         self.items: deque[Item] = deque()
+        self._last: Structure | None = None  # of the newest frame
         self._index, self._quantiles, self._ranks = Rows(), Rows(), Rows()
         self._means = Rows()  # of R, G, B, 8-bit levels
         self._moves = Rows()
@@ -32,10 +33,12 @@ class Track:
     def add(self, item: Item) -> None:
         assert item.tones is not None
         assert item.frame is not None
-        last = self.items[-1] if self.items else item
+        assert item.structure is not None
+        last = self._last or item.structure
+        self._last = item.structure
         tiles = item.structure.tiles
         window = (slice(None), *inside(tiles.shape[1:], item.region, item.frame.width, item.frame.height))
-        changes = group_changes(last.structure.tiles[window], tiles[window])
+        changes = group_changes(last.tiles[window], tiles[window])
         level = self._levels.all()[-1] + changes if self.items else changes
         self.items.append(item)
         self._index.append(np.int64(item.index))
@@ -44,7 +47,7 @@ class Track:
         self._means.append(tiles[window].mean(axis=(1, 2)) * np.float32(255))
         self._changes.append(changes)
         self._levels.append(level)
-        self._moves.append(np.float32(fall(last.structure, item.structure)))
+        self._moves.append(np.float32(fall(last, item.structure)))
         if len(self.items) >= MEDIAN:
             self._deviations.append(deviation(self._levels.all()[-MEDIAN:]))
             self._deviation_index.append(self._index.all()[-1 - MEDIAN // 2])
@@ -104,4 +107,5 @@ class Track:
 
     def window(self, item: Item) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Quantiles of all frames, how alike each is to one of them, and how many frames away."""
+        assert item.structure is not None
         return self._quantiles.all(), self._ranks.all() @ item.structure.ranks, self._index.all() - item.index
