@@ -187,6 +187,55 @@ struct TakenExposure {
   ExposureRule rule;
 };
 
+// Planes of one size, as the warps take them.
+inline void expect_alike(const std::vector<Array>& planes, const Array& first, const std::string& what) {
+  if (planes.empty() || planes.size() > kMaxPlanes) {
+    fail(what + ": expected 1 to " + std::to_string(kMaxPlanes) + " planes; got " + std::to_string(planes.size()));
+  }
+  for (const Array& p : planes) {
+    if (p.shape.size() != 2) fail(what + ": expected planes of shape (height, width)");
+    if (p.shape != first.shape) fail(what + ": expected planes of one shape, out and weight alike");
+    if (p.shape[0] > kMaxSide || p.shape[1] > kMaxSide) {
+      fail(what + ": expected sides of at most " + std::to_string(kMaxSide));
+    }
+  }
+}
+
+// A field (2, height, width) as two planes.
+template <class T>
+std::pair<Plane<T>, Plane<T>> pair_of(const Array& a, const std::string& what) {
+  if (a.shape.size() != 3 || a.shape[0] != 2) fail(what + ": expected shape (2, height, width)");
+  Array u = a;
+  u.shape.erase(u.shape.begin());
+  u.strides.erase(u.strides.begin());
+  Array v = u;
+  v.data = static_cast<std::remove_const_t<T>*>(a.data) + a.strides[0];
+  return {plane<T>(u, what), plane<T>(v, what)};
+}
+
+inline Flow flow_of(const Array& a, double scale, const Array& picture, const std::string& what) {
+  const auto [u, v] = pair_of<const float>(a, what);
+  if (a.shape[1] != picture.shape[0] || a.shape[2] != picture.shape[1]) {
+    fail(what + ": expected (2, height, width) of the planes' height and width");
+  }
+  return {u, v, static_cast<float>(scale)};
+}
+
+// filter and border as Python hands them in.
+inline Sampler sampler_of(const std::pair<int, int>& s) {
+  return {s.first == 0 ? Filter::bilinear : Filter::bicubic,
+          s.second == 0   ? Border::edge
+          : s.second == 1 ? Border::zeros
+                          : Border::reflect};
+}
+
+template <class T>
+std::vector<Plane<T>> list_of(const std::vector<Array>& a, const std::string& what) {
+  std::vector<Plane<T>> planes;
+  for (size_t i = 0; i < a.size(); ++i) planes.push_back(plane<T>(a[i], what + "[" + std::to_string(i) + "]"));
+  return planes;
+}
+
 template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
@@ -391,6 +440,55 @@ void def_calls(py::module_& m) {
       const auto from = plane<const decltype(i)>(in[0], "plane");
       typename L::Scope scope(stream, {&in});
       L::area_mean(scope, from, columns, rows, to);
+    });
+  });
+
+  m.def("warp", [](const Objects& planes, const py::object& flow, double scale, const std::pair<int, int>& how,
+                   double max_code, const Objects& outs, StreamArg stream) {
+    const auto in = take_all(planes, device, "planes", false);
+    const auto out = take_all(outs, device, "out", true);
+    const std::vector<Array> field{take(flow, device, "flow", false)};
+    expect_alike(in, in.empty() ? field[0] : in[0], "planes");
+    expect_alike(out, in[0], "out");
+    if (out.size() != in.size()) fail("out: expected as many planes as given");
+    const Flow f = flow_of(field[0], scale, in[0], "flow");
+    on_sample(in[0].dtype, "planes", [&](auto i) {
+      const auto from = list_of<const decltype(i)>(in, "planes");
+      const auto to = list_of<decltype(i)>(out, "out");
+      typename L::Scope scope(stream, {&in, &out, &field});
+      L::warp(scope, from.data(), static_cast<int>(from.size()), f, sampler_of(how), static_cast<float>(max_code),
+              to.data());
+    });
+  });
+
+  // weights (height, width), or None where the number `weight` holds everywhere.
+  m.def("warp_blend", [](const Objects& a, const Objects& b, const std::pair<py::object, py::object>& flows,
+                         const std::pair<double, double>& scale, double weight, const py::object& weights,
+                         const std::pair<int, int>& how, double max_code, const Objects& outs, StreamArg stream) {
+    const auto one = take_all(a, device, "a", false);
+    const auto two = take_all(b, device, "b", false);
+    const auto out = take_all(outs, device, "out", true);
+    std::vector<Array> fields{take(flows.first, device, "flow_a", false), take(flows.second, device, "flow_b", false)};
+    expect_alike(one, one.empty() ? fields[0] : one[0], "a");
+    expect_alike(two, one[0], "b");
+    expect_alike(out, one[0], "out");
+    if (two.size() != one.size()) fail("b: expected as many planes as in a");
+    if (out.size() != one.size()) fail("out: expected as many planes as given");
+    const Flow flow_a = flow_of(fields[0], scale.first, one[0], "flow_a");
+    const Flow flow_b = flow_of(fields[1], scale.second, one[0], "flow_b");
+    Weight w{{}, static_cast<float>(weight)};
+    if (!weights.is_none()) {
+      fields.push_back(take(weights, device, "weight", false));
+      w.map = plane<const float>(fields.back(), "weight");
+      same_size(fields.back(), one[0], "weight");
+    }
+    on_sample(one[0].dtype, "a", [&](auto i) {
+      const auto from_a = list_of<const decltype(i)>(one, "a");
+      const auto from_b = list_of<const decltype(i)>(two, "b");
+      const auto to = list_of<decltype(i)>(out, "out");
+      typename L::Scope scope(stream, {&one, &two, &out, &fields});
+      L::warp_blend(scope, from_a.data(), from_b.data(), static_cast<int>(from_a.size()), flow_a, flow_b, w,
+                    sampler_of(how), static_cast<float>(max_code), to.data());
     });
   });
 }

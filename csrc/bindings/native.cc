@@ -72,6 +72,14 @@ struct CpuLaunchers {
   static void area_mean(Scope&, A&&... a) {
     cpu::area_mean(std::forward<A>(a)...);
   }
+  template <class... A>
+  static void warp(Scope&, A&&... a) {
+    cpu::warp(std::forward<A>(a)...);
+  }
+  template <class... A>
+  static void warp_blend(Scope&, A&&... a) {
+    cpu::warp_blend(std::forward<A>(a)...);
+  }
 };
 
 // The x86-64 level whose clones the loader picked.

@@ -6,6 +6,7 @@
 #include "ops/exposure.h"
 #include "ops/histogram.h"
 #include "ops/tone.h"
+#include "ops/warp.h"
 
 namespace reelmend::cpu {
 
@@ -60,5 +61,12 @@ void exposure_rgb(const RgbPlanes<const T>& in, float scale, const ExposureRule&
 
 template <class T>
 void area_mean(const Plane<const T>& in, int columns, int rows, float* out);
+
+// `count` planes of one size, at most kMaxPlanes; flows and weights are of the size of `out`.
+template <class T>
+void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler, float max_code, const Plane<T>* out);
+template <class T>
+void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a, const Flow& flow_b,
+                const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out);
 
 }  // namespace reelmend::cpu

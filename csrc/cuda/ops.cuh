@@ -44,5 +44,12 @@ cudaError_t exposure_rgb(const RgbPlanes<const T>& in, float scale, const Exposu
                          cudaStream_t stream);
 template <class T>
 cudaError_t area_mean(const Plane<const T>& in, int columns, int rows, float* out, cudaStream_t stream);
+template <class T>
+cudaError_t warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler, float max_code,
+                 const Plane<T>* out, cudaStream_t stream);
+template <class T>
+cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a,
+                       const Flow& flow_b, const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out,
+                       cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -6,6 +6,7 @@ from typing import Any
 _Coding = tuple[float, float, int, bool, float, float]  # kr, kb, depth, full_range, siting x, siting y
 _Region = tuple[int, int, int, int]
 _Exposure = tuple[float, float, Any]  # low, high, table or None
+_Sampler = tuple[int, int]  # filter: bilinear, bicubic; border: edge, zeros, reflect
 _Tones = tuple[Any, Any, Any, Any]  # change, gains, response, mask; None for those not given
 
 def yuv_to_rgb(yuv: Sequence[Any], coding: _Coding, rgb: Sequence[Any], peak: float, stream: int) -> None: ...
@@ -27,6 +28,21 @@ def map_tones_gray(plane: Any, coding: _Coding, tones: _Tones, dither: bool, out
 def exposure_yuv(yuv: Sequence[Any], coding: _Coding, exposure: _Exposure, out: Any, stream: int) -> None: ...
 def exposure_rgb(rgb: Sequence[Any], peak: float, exposure: _Exposure, out: Any, stream: int) -> None: ...
 def area_mean(plane: Any, out: Any, stream: int) -> None: ...
+def warp(
+    planes: Sequence[Any], flow: Any, scale: float, how: _Sampler, max_code: float, out: Sequence[Any], stream: int
+) -> None: ...
+def warp_blend(
+    a: Sequence[Any],
+    b: Sequence[Any],
+    flows: tuple[Any, Any],
+    scale: tuple[float, float],
+    weight: float,
+    weights: Any,
+    how: _Sampler,
+    max_code: float,
+    out: Sequence[Any],
+    stream: int,
+) -> None: ...
 def zero(x: Any, stream: int) -> None: ...
 def device_count() -> int: ...
 def why_not() -> str: ...

@@ -11,6 +11,7 @@ from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
+from .geometry import warp, warp_blend
 
 __all__ = [
     "apply_lut",
@@ -25,5 +26,7 @@ __all__ = [
     "rgb_to_yuv",
     "smooth_quantiles",
     "to_host",
+    "warp",
+    "warp_blend",
     "yuv_to_rgb",
 ]

@@ -1,0 +1,151 @@
+"""Pictures sampled along a flow: backward warps, and two of them blended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArrayError
+from ._dispatch import Array, as_input, dtype_of, empty, module_for, overlaps, stream_of
+
+__all__ = ["warp", "warp_blend"]
+
+_FILTERS = {"bilinear": 0, "bicubic": 1}
+_BORDERS = {"edge": 0, "zeros": 1, "reflect": 2}
+
+
+def warp(
+    planes: Array | Sequence[Array],
+    flow: Array,
+    *,
+    filter: str = "bilinear",
+    border: str = "edge",
+    scale: float = 1.0,
+    max_code: int | None = None,
+    out: Array | Sequence[Array] | None = None,
+    stream: Any = None,
+) -> Any:
+    """A picture fetched along a flow (backward warp): out(x, y) = in(x + scale u, y + scale v).
+
+    planes    uint8, uint16 or float32 (finite): one plane (height, width), or one to four planes of one size
+    flow      float32 (2, height, width): u to the right, then v down, in pixels; pixel centres lie at integers. Any
+              strides: np.moveaxis(f, 2, 0) of a field (height, width, 2). NaN and infinity count as 0, and
+              displacements are clamped to 2^20 pixels
+    filter    "bilinear", or "bicubic": Catmull-Rom, that is Keys' cubic convolution with a = -1/2, which may overshoot
+    border    what lies outside: "edge" repeats the outermost samples, "zeros" is 0, "reflect" mirrors the picture
+              without repeating its edge; as np.pad "edge", "constant" and "reflect"
+    scale     what the flow is multiplied by: 0.5 goes half the way
+    max_code  the largest code of an integer result (rounded to nearest, clamped to 0..max_code). Default: what the
+              dtype holds; give 1023 for 10-bit pictures. Floats are not clamped
+    out       as the result: a plane for a plane, else planes (the result is a tuple); may not overlap the inputs
+
+    Whole displacements give the samples themselves, bit for bit. Sides are at most 65536. Errors: ArrayError.
+    Source of the filter: Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 1981.
+    """
+    inputs = _planes(planes)
+    like = inputs[0]
+    flow = as_input(flow)
+    targets = _targets(planes, inputs, out, [*inputs, flow])
+    how = _sampler(filter, border)
+    factor = _factor("scale", scale)
+    most = _max_code(max_code, like)
+    module_for(like).warp(inputs, flow, factor, how, most, targets, stream_of(like, stream))
+    return _result(planes, targets, out)
+
+
+def warp_blend(
+    a: Array | Sequence[Array],
+    b: Array | Sequence[Array],
+    flow_a: Array,
+    flow_b: Array,
+    weight: float | Array,
+    *,
+    filter: str = "bilinear",
+    border: str = "edge",
+    scale: float | tuple[float, float] = 1.0,
+    max_code: int | None = None,
+    out: Array | Sequence[Array] | None = None,
+    stream: Any = None,
+) -> Any:
+    """Two warped pictures blended in one pass: out = w warp(a, flow_a) + (1 - w) warp(b, flow_b).
+
+    a, b      planes as in warp, alike in number, size and dtype
+    flow_a, flow_b  as in warp: where a pixel of the result lies in a, and in b
+    weight    w: a number, or float32 (height, width) for each pixel (finite): 1 takes a, 0 takes b. Not clamped
+    scale     what the flows are multiplied by: a number, or one for each
+    Others as in warp.
+
+    Equal to the bit to warping float32 copies of the planes, blending these and rounding once. Errors: ArrayError.
+    """
+    first, second = _planes(a), _planes(b)
+    like = first[0]
+    flows = as_input(flow_a), as_input(flow_b)
+    weights = None if isinstance(weight, int | float | np.number) else as_input(weight)
+    number = _factor("weight", weight) if weights is None else 0.0
+    read = [*first, *second, *flows, *([] if weights is None else [weights])]
+    targets = _targets(a, first, out, read)
+    how = _sampler(filter, border)
+    if not isinstance(scale, tuple):
+        scale = (scale, scale)
+    if len(scale) != 2:
+        raise ArrayError(f"scale: expected a number or two; got {len(scale)}")
+    factors = _factor("scale", scale[0]), _factor("scale", scale[1])
+    most = _max_code(max_code, like)
+    module_for(like).warp_blend(
+        first, second, flows, factors, number, weights, how, most, targets, stream_of(like, stream)
+    )
+    return _result(a, targets, out)
+
+
+def _planes(x: Any) -> list[Array]:
+    planes = [as_input(p) for p in x] if isinstance(x, list | tuple) else [as_input(x)]
+    if not 1 <= len(planes) <= 4:
+        raise ArrayError(f"expected 1 to 4 planes; got {len(planes)}")
+    return planes
+
+
+def _targets(planes: Any, inputs: list[Array], out: Any, read: list[Array]) -> list[Array]:
+    """Where the result goes: new arrays, or `out` if none of it is read."""
+    if out is None:
+        return [empty(tuple(p.shape), dtype_of(p), p) for p in inputs]
+    targets = list(out) if isinstance(out, list | tuple) else [out]
+    if any(overlaps(r, t) for r in read for t in targets):
+        raise ArrayError("out: it shares memory with an input, which is read around each sample; give other memory")
+    return targets
+
+
+def _result(planes: Any, targets: list[Array], out: Any) -> Any:
+    if out is not None:
+        return tuple(out) if isinstance(out, list | tuple) else out
+    return tuple(targets) if isinstance(planes, list | tuple) else targets[0]
+
+
+def _sampler(filter: str, border: str) -> tuple[int, int]:
+    if filter not in _FILTERS:
+        raise ArrayError(f"filter: expected 'bilinear' or 'bicubic'; got {filter!r}")
+    if border not in _BORDERS:
+        raise ArrayError(f"border: expected 'edge', 'zeros' or 'reflect'; got {border!r}")
+    return _FILTERS[filter], _BORDERS[border]
+
+
+def _factor(what: str, value: Any) -> float:
+    if not isinstance(value, int | float | np.number) or not math.isfinite(value):
+        raise ArrayError(f"{what}: expected a finite number; got {value!r}")
+    return float(value)
+
+
+def _max_code(max_code: int | None, like: Array) -> float:
+    kind = dtype_of(like)
+    if kind.kind != "u":
+        if max_code is not None:
+            raise ArrayError(f"max_code: {kind} samples are not clamped; leave it out")
+        return 0.0
+    most = int(np.iinfo(kind).max)
+    if max_code is None:
+        return float(most)
+    if not isinstance(max_code, int | np.integer) or not 0 < max_code <= most:
+        raise ArrayError(f"max_code: expected 1 to {most} for {kind} samples; got {max_code!r}")
+    return float(max_code)
