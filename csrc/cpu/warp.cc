@@ -81,11 +81,11 @@ RM_CLONES void place_row(const int* __restrict x, const int* __restrict y, int s
   for (int i = 0; i < n; ++i) at[i] = y[i] * stride + x[i] * step;
 }
 
-template <Border kBorder>
-RM_CLONES void linear_axis(const WarpAxis a, float scale, int first, int advance, const float* __restrict flow,
+template <Border kBorder, int kAdvance>
+RM_CLONES void linear_axis(const WarpAxis a, float scale, int first, const float* __restrict flow,
                            int* __restrict at, float* __restrict near, float* __restrict far, int n) {
   for (int i = 0; i < n; ++i) {
-    const Taps2 t = linear_taps<kBorder>(a, first + i * advance, shift_of(flow[i], scale));
+    const Taps2 t = linear_taps<kBorder>(a, static_cast<float>(first + i * kAdvance), shift_of(flow[i], scale));
     at[i] = t.at;
     near[i] = t.near;
     far[i] = t.far;
@@ -103,12 +103,12 @@ RM_CLONES void linear_mix(const G* __restrict top, const G* __restrict bottom, c
   }
 }
 
-template <Border kBorder>
-RM_CLONES void cubic_axis(const WarpAxis a, float scale, int first, int advance, const float* __restrict flow,
+template <Border kBorder, int kAdvance>
+RM_CLONES void cubic_axis(const WarpAxis a, float scale, int first, const float* __restrict flow,
                           int* __restrict at, float* __restrict w0, float* __restrict w1, float* __restrict w2,
                           float* __restrict w3, int n) {
   for (int i = 0; i < n; ++i) {
-    const Taps4 t = cubic_taps<kBorder>(a, first + i * advance, shift_of(flow[i], scale));
+    const Taps4 t = cubic_taps<kBorder>(a, static_cast<float>(first + i * kAdvance), shift_of(flow[i], scale));
     at[i] = t.at;
     w0[i] = t.w[0];
     w1[i] = t.w[1];
@@ -165,11 +165,11 @@ class Chunk {
     const float* const u = flat_row(flow_.u, x, y, row_[0], n);
     const float* const v = flat_row(flow_.v, x, y, row_[1], n);
     if constexpr (kTaps == 2) {
-      linear_axis<S::kBorder>(ax_, flow_.scale, x, 1, u, x_, wx_[0], wx_[1], n);
-      linear_axis<S::kBorder>(ay_, flow_.scale, y, 0, v, y_, wy_[0], wy_[1], n);
+      linear_axis<S::kBorder, 1>(ax_, flow_.scale, x, u, x_, wx_[0], wx_[1], n);
+      linear_axis<S::kBorder, 0>(ay_, flow_.scale, y, v, y_, wy_[0], wy_[1], n);
     } else {
-      cubic_axis<S::kBorder>(ax_, flow_.scale, x, 1, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
-      cubic_axis<S::kBorder>(ay_, flow_.scale, y, 0, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
+      cubic_axis<S::kBorder, 1>(ax_, flow_.scale, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
+      cubic_axis<S::kBorder, 0>(ay_, flow_.scale, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
     }
   }
 

@@ -24,8 +24,9 @@ enum class Filter { bilinear, bicubic };
 constexpr float kFarthest = 1048576.0f;  // pixels; with sides up to kMaxSide all indices are exact in fp32
 constexpr int kMaxSide = 65536;
 
+// Whole pixels and what remains; floats, as all places are until memory is addressed.
 struct Shift {
-  int whole;
+  float whole;
   float part;  // 0..1
 };
 
@@ -34,29 +35,29 @@ RM_HD Shift shift_of(float flow, float scale) {
   const float finite = flow - flow == 0.0f ? flow : 0.0f;
   const float d = min_f(max_f(finite * scale, -kFarthest), kFarthest);
   const float whole = floorf(d);
-  return {static_cast<int>(whole), d - whole};
+  return {whole, d - whole};
 }
 
 struct WarpAxis {
   int size;
-  int last;     // the last place of a window
-  int period;   // of the mirrored picture
-  float room;   // 1 where there is a second sample, else 0
+  float end;     // the last sample
+  float last;    // the last place of a window
+  float period;  // of the mirrored picture
+  float room;    // 1 where there is a second sample, else 0
 };
 
 RM_HD WarpAxis warp_axis(int size, int taps) {
-  return {size, size > taps ? size - taps : 0, size > 1 ? 2 * (size - 1) : 1, size > 1 ? 1.0f : 0.0f};
+  return {size, static_cast<float>(size - 1), static_cast<float>(size > taps ? size - taps : 0),
+          static_cast<float>(size > 1 ? 2 * (size - 1) : 1), size > 1 ? 1.0f : 0.0f};
 }
 
-RM_HD int mirrored(const WarpAxis& a, int i) {
-  const int turns = static_cast<int>(floorf(static_cast<float>(i) / static_cast<float>(a.period)));
-  const int within = i - turns * a.period;
-  const int back = a.period - within;
-  return within < back ? within : back;
+RM_HD float clamp_f(float v, float low, float high) {
+  return min_f(max_f(v, low), high);
 }
 
-RM_HD int lesser(int a, int b) {
-  return a < b ? a : b;
+RM_HD float mirrored(const WarpAxis& a, float place) {
+  const float within = place - floorf(place / a.period) * a.period;
+  return min_f(within, a.period - within);
 }
 
 // Two samples, at and at + 1.
@@ -66,21 +67,22 @@ struct Taps2 {
 };
 
 template <Border kBorder>
-RM_HD Taps2 linear_taps(const WarpAxis& a, int x, Shift s) {
-  const int i = x + s.whole;
+RM_HD Taps2 linear_taps(const WarpAxis& a, float x, Shift s) {
+  const float place = x + s.whole;
   if constexpr (kBorder == Border::reflect) {
-    const int one = mirrored(a, i);
-    const int two = mirrored(a, i + 1);
+    const float one = mirrored(a, place);
+    const float two = mirrored(a, place + 1.0f);
     const float part = s.part * a.room;
-    return {lesser(lesser(one, two), a.last), two < one ? part : 1.0f - part, two < one ? 1.0f - part : part};
+    const float far = two < one ? 1.0f - part : part;
+    return {static_cast<int>(min_f(min_f(one, two), a.last)), 1.0f - far, far};
   }
-  const int at = clamp_index(i, a.last + 1);
-  const float p = static_cast<float>(i - at) + s.part;
+  const float at = clamp_f(place, 0.0f, a.last);
+  const float p = (place - at) + s.part;
   if constexpr (kBorder == Border::zeros) {
-    return {at, max_f(1.0f - fabsf(p), 0.0f), max_f(1.0f - fabsf(p - 1.0f), 0.0f) * a.room};
+    return {static_cast<int>(at), max_f(1.0f - fabsf(p), 0.0f), max_f(1.0f - fabsf(p - 1.0f), 0.0f) * a.room};
   }
-  const float far = min_f(max_f(p, 0.0f), a.room);
-  return {at, 1.0f - far, far};
+  const float far = clamp_f(p, 0.0f, a.room);
+  return {static_cast<int>(at), 1.0f - far, far};
 }
 
 // Four samples, at .. at + 3.
@@ -98,27 +100,35 @@ RM_HD void cubic_weights(float f, float* w) {
   w[3] = (0.5f * f - 0.5f) * f * f;
 }
 
+// Where each of the four lies once the border rule has been applied; outside for zeros.
 template <Border kBorder>
-RM_HD Taps4 cubic_taps(const WarpAxis& a, int x, Shift s) {
+RM_HD float ruled(const WarpAxis& a, float place) {
+  if constexpr (kBorder == Border::edge) return clamp_f(place, 0.0f, a.end);
+  if constexpr (kBorder == Border::reflect) return mirrored(a, place);
+  return place > a.end ? -1.0f : place;
+}
+
+template <Border kBorder>
+RM_HD Taps4 cubic_taps(const WarpAxis& a, float x, Shift s) {
   float c[4];
   cubic_weights(s.part, c);
-  int index[4];
-  for (int k = 0; k < 4; ++k) {
-    const int i = x + s.whole + k - 1;
-    if constexpr (kBorder == Border::edge) index[k] = clamp_index(i, a.size);
-    if constexpr (kBorder == Border::zeros) index[k] = i < a.size ? i : -1;
-    if constexpr (kBorder == Border::reflect) index[k] = mirrored(a, i);
+  const float first = x + s.whole - 1.0f;
+  const float p0 = ruled<kBorder>(a, first);
+  const float p1 = ruled<kBorder>(a, first + 1.0f);
+  const float p2 = ruled<kBorder>(a, first + 2.0f);
+  const float p3 = ruled<kBorder>(a, first + 3.0f);
+  float at;
+  if constexpr (kBorder == Border::reflect) {
+    at = min_f(min_f(min_f(p0, p1), min_f(p2, p3)), a.last);
+  } else {
+    at = clamp_f(first, 0.0f, a.last);
   }
   Taps4 t;
-  if constexpr (kBorder == Border::reflect) {
-    t.at = lesser(lesser(lesser(index[0], index[1]), lesser(index[2], index[3])), a.last);
-  } else {
-    t.at = clamp_index(x + s.whole - 1, a.last + 1);
-  }
+  t.at = static_cast<int>(at);
   for (int k = 0; k < 4; ++k) {
-    float w = 0.0f;
-    for (int j = 0; j < 4; ++j) w += index[j] == t.at + k ? c[j] : 0.0f;
-    t.w[k] = w;
+    const float here = at + static_cast<float>(k);
+    t.w[k] = ((p0 == here ? c[0] : 0.0f) + (p1 == here ? c[1] : 0.0f)) +
+             ((p2 == here ? c[2] : 0.0f) + (p3 == here ? c[3] : 0.0f));
   }
   return t;
 }
@@ -137,7 +147,7 @@ RM_HD float blend(float weight, float a, float b) {
 
 // Rows (columns) from the first of a window to the k-th, where the axis has as many.
 RM_HD int window_offset(int k, int size, int stride) {
-  return lesser(k, size - 1) * stride;
+  return (k < size ? k : size - 1) * stride;
 }
 
 // One sample, for the GPU.
@@ -147,8 +157,8 @@ RM_HD float sample_at(const Plane<const T>& in, int x, int y, Shift u, Shift v) 
   const WarpAxis ax = warp_axis(in.width, kTaps);
   const WarpAxis ay = warp_axis(in.height, kTaps);
   if constexpr (kFilter == Filter::bilinear) {
-    const Taps2 tx = linear_taps<kBorder>(ax, x, u);
-    const Taps2 ty = linear_taps<kBorder>(ay, y, v);
+    const Taps2 tx = linear_taps<kBorder>(ax, static_cast<float>(x), u);
+    const Taps2 ty = linear_taps<kBorder>(ay, static_cast<float>(y), v);
     const T* const p = &in.at(tx.at, ty.at);
     const int right = window_offset(1, in.width, in.step);
     const int down = window_offset(1, in.height, in.stride);
@@ -156,8 +166,8 @@ RM_HD float sample_at(const Plane<const T>& in, int x, int y, Shift u, Shift v) 
     const float bottom = mix2(tx.near, static_cast<float>(p[down]), tx.far, static_cast<float>(p[down + right]));
     return mix2(ty.near, top, ty.far, bottom);
   } else {
-    const Taps4 tx = cubic_taps<kBorder>(ax, x, u);
-    const Taps4 ty = cubic_taps<kBorder>(ay, y, v);
+    const Taps4 tx = cubic_taps<kBorder>(ax, static_cast<float>(x), u);
+    const Taps4 ty = cubic_taps<kBorder>(ay, static_cast<float>(y), v);
     float row[4];
     for (int j = 0; j < 4; ++j) {
       const T* const p = &in.at(tx.at, ty.at) + window_offset(j, in.height, in.stride);
