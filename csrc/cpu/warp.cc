@@ -44,9 +44,16 @@ struct GroupOf<uint16_t, 4> {
 template <class T, int N>
 using Group = typename GroupOf<T, N>::type;
 
-// Groups from scattered places, in scalar loads: they beat the gather instruction on the machine measured.
+// Keeps GCC from packing loads into vectors, sample by sample, where plain moves are faster.
+#if defined(__GNUC__) && !defined(__clang__)
+#define RM_SCALAR __attribute__((optimize("no-tree-vectorize", "no-tree-slp-vectorize")))
+#else
+#define RM_SCALAR
+#endif
+
+// Groups from scattered places, by plain moves: they beat the gather instruction on the machine measured.
 template <class T, int N>
-void fetch(const T* __restrict from, const int* __restrict at, Group<T, N>* __restrict to, int n) {
+RM_SCALAR void fetch(const T* __restrict from, const int* __restrict at, Group<T, N>* __restrict to, int n) {
   static_assert(sizeof(Group<T, N>) == N * sizeof(T));
   int i = 0;
   for (; i + 4 <= n; i += 4) {
@@ -76,6 +83,26 @@ void fetch_row(const Plane<const T>& in, int row, const int* at, Group<T, N>* to
   fetch<T, N>(from, at, in, to, n);
 }
 
+// Four bytes of a window of two by two, in one word.
+RM_SCALAR void fetch_four(const uint8_t* __restrict from, int down, const int* __restrict at,
+                          Group<uint8_t, 4>* __restrict to, int n) {
+  const uint8_t* const below = from + down;
+  const auto pair = [](const uint8_t* p) {
+    uint16_t word;
+    std::memcpy(&word, p, 2);
+    return static_cast<uint32_t>(word);
+  };
+  int i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const int a = at[i], b = at[i + 1], c = at[i + 2], d = at[i + 3];
+    to[i].word = pair(from + a) | pair(below + a) << 16;
+    to[i + 1].word = pair(from + b) | pair(below + b) << 16;
+    to[i + 2].word = pair(from + c) | pair(below + c) << 16;
+    to[i + 3].word = pair(from + d) | pair(below + d) << 16;
+  }
+  for (; i < n; ++i) to[i].word = pair(from + at[i]) | pair(below + at[i]) << 16;
+}
+
 RM_CLONES void place_row(const int* __restrict x, const int* __restrict y, int step, int stride, int* __restrict at,
                          int n) {
   for (int i = 0; i < n; ++i) at[i] = y[i] * stride + x[i] * step;
@@ -89,6 +116,16 @@ RM_CLONES void linear_axis(const WarpAxis a, float scale, int first, const float
     at[i] = t.at;
     near[i] = t.near;
     far[i] = t.far;
+  }
+}
+
+template <class G>
+RM_CLONES void linear_mix(const G* __restrict four, const float* __restrict xn, const float* __restrict xf,
+                          const float* __restrict yn, const float* __restrict yf, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) {
+    const float a = mix2(xn[i], four[i].get(0), xf[i], four[i].get(1));
+    const float b = mix2(xn[i], four[i].get(2), xf[i], four[i].get(3));
+    to[i] = mix2(yn[i], a, yf[i], b);
   }
 }
 
@@ -152,6 +189,10 @@ const float* flat_row(const Plane<const float>& p, int x, int y, float* buffer, 
   return buffer;
 }
 
+// Buffers are a few cache lines longer than a chunk: were all of them of 2^k bytes, their samples of one place would
+// meet in the same few sets of the cache.
+constexpr int kRoom = kChunk + 48;
+
 // The windows of a chunk of a row, then any number of planes sampled there. One object belongs to one worker.
 template <class S>
 class Chunk {
@@ -175,10 +216,18 @@ class Chunk {
 
   template <class T>
   void sample(const Plane<const T>& in, float* to, int n) {
-    int at[kChunk];
-    Group<T, kTaps> group[2][kChunk];
+    int at[kRoom];
+    Group<T, kTaps> group[2][kRoom];
     place_row(x_, y_, in.step, in.stride, at, n);
     if constexpr (kTaps == 2) {
+      const int down = window_offset(1, in.height, in.stride);
+      if constexpr (std::is_same_v<T, uint8_t>) {
+        if (in.step == 1 && in.width > 1) {
+          Group<uint8_t, 4> four[kRoom];
+          fetch_four(in.data, down, at, four, n);
+          return linear_mix(four, wx_[0], wx_[1], wy_[0], wy_[1], to, n);
+        }
+      }
       for (int j = 0; j < 2; ++j) fetch_row<T, 2>(in, j, at, group[j], n);
       linear_mix(group[0], group[1], wx_[0], wx_[1], wy_[0], wy_[1], to, n);
     } else {
@@ -193,8 +242,8 @@ class Chunk {
  private:
   Flow flow_;
   WarpAxis ax_, ay_;
-  int x_[kChunk], y_[kChunk];
-  float wx_[kTaps][kChunk], wy_[kTaps][kChunk], row_[4][kChunk];
+  int x_[kRoom], y_[kRoom];
+  float wx_[kTaps][kRoom], wy_[kTaps][kRoom], row_[4][kRoom];
 };
 
 constexpr int kGrain = 8;
@@ -207,7 +256,7 @@ void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler
   with_sampler(sampler, [&](auto s) {
     parallel(out[0].height, kGrain, [&](int first, int last) {
       Chunk<decltype(s)> chunk(flow, in[0].width, in[0].height);
-      float value[kChunk];
+      float value[kRoom];
       for (int y = first; y < last; ++y) {
         for (int x = 0; x < out[0].width; x += kChunk) {
           const int n = std::min(kChunk, out[0].width - x);
@@ -229,7 +278,7 @@ void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, con
     parallel(out[0].height, kGrain, [&](int first, int last) {
       Chunk<decltype(s)> chunk_a(flow_a, a[0].width, a[0].height);
       Chunk<decltype(s)> chunk_b(flow_b, b[0].width, b[0].height);
-      float one[kChunk], two[kChunk], value[kChunk], buffer[kChunk];
+      float one[kRoom], two[kRoom], value[kRoom], buffer[kRoom];
       for (int y = first; y < last; ++y) {
         for (int x = 0; x < out[0].width; x += kChunk) {
           const int n = std::min(kChunk, out[0].width - x);
