@@ -223,10 +223,9 @@ inline Flow flow_of(const Array& a, double scale, const Array& picture, const st
 
 // filter and border as Python hands them in.
 inline Sampler sampler_of(const std::pair<int, int>& s) {
-  return {s.first == 0 ? Filter::bilinear : Filter::bicubic,
-          s.second == 0   ? Border::edge
-          : s.second == 1 ? Border::zeros
-                          : Border::reflect};
+  return {s.first == 0 ? Filter::bilinear : Filter::bicubic, s.second == 0   ? Border::edge
+                                                             : s.second == 1 ? Border::zeros
+                                                                             : Border::reflect};
 }
 
 template <class T>

@@ -13,7 +13,9 @@ template <class Word, int kBits>
 struct Packed {
   Word word;
   void set(int k, unsigned sample) { word = static_cast<Word>(word | static_cast<Word>(sample) << (k * kBits)); }
-  RM_HD float get(int k) const { return static_cast<float>(static_cast<int>(word >> (k * kBits) & ((1 << kBits) - 1))); }
+  RM_HD float get(int k) const {
+    return static_cast<float>(static_cast<int>(word >> (k * kBits) & ((1 << kBits) - 1)));
+  }
 };
 template <int N>
 struct Floats {
@@ -109,8 +111,8 @@ RM_CLONES void place_row(const int* __restrict x, const int* __restrict y, int s
 }
 
 template <Border kBorder, int kAdvance>
-RM_CLONES void linear_axis(const WarpAxis a, float scale, int first, const float* __restrict flow,
-                           int* __restrict at, float* __restrict near, float* __restrict far, int n) {
+RM_CLONES void linear_axis(const WarpAxis a, float scale, int first, const float* __restrict flow, int* __restrict at,
+                           float* __restrict near, float* __restrict far, int n) {
   for (int i = 0; i < n; ++i) {
     const Taps2 t = linear_taps<kBorder>(a, static_cast<float>(first + i * kAdvance), shift_of(flow[i], scale));
     at[i] = t.at;
@@ -141,9 +143,9 @@ RM_CLONES void linear_mix(const G* __restrict top, const G* __restrict bottom, c
 }
 
 template <Border kBorder, int kAdvance>
-RM_CLONES void cubic_axis(const WarpAxis a, float scale, int first, const float* __restrict flow,
-                          int* __restrict at, float* __restrict w0, float* __restrict w1, float* __restrict w2,
-                          float* __restrict w3, int n) {
+RM_CLONES void cubic_axis(const WarpAxis a, float scale, int first, const float* __restrict flow, int* __restrict at,
+                          float* __restrict w0, float* __restrict w1, float* __restrict w2, float* __restrict w3,
+                          int n) {
   for (int i = 0; i < n; ++i) {
     const Taps4 t = cubic_taps<kBorder>(a, static_cast<float>(first + i * kAdvance), shift_of(flow[i], scale));
     at[i] = t.at;
@@ -251,8 +253,7 @@ constexpr int kGrain = 8;
 }  // namespace
 
 template <class T>
-void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler, float max_code,
-          const Plane<T>* out) {
+void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler, float max_code, const Plane<T>* out) {
   with_sampler(sampler, [&](auto s) {
     parallel(out[0].height, kGrain, [&](int first, int last) {
       Chunk<decltype(s)> chunk(flow, in[0].width, in[0].height);
@@ -301,9 +302,9 @@ void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, con
   });
 }
 
-#define RM_WARP(T)                                                                                             \
-  template void warp<T>(const Plane<const T>*, int, const Flow&, Sampler, float, const Plane<T>*);             \
-  template void warp_blend<T>(const Plane<const T>*, const Plane<const T>*, int, const Flow&, const Flow&,     \
+#define RM_WARP(T)                                                                                         \
+  template void warp<T>(const Plane<const T>*, int, const Flow&, Sampler, float, const Plane<T>*);         \
+  template void warp_blend<T>(const Plane<const T>*, const Plane<const T>*, int, const Flow&, const Flow&, \
                               const Weight&, Sampler, float, const Plane<T>*);
 RM_WARP(uint8_t)
 RM_WARP(uint16_t)

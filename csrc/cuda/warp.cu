@@ -74,17 +74,17 @@ cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int cou
                        const Flow& flow_b, const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out,
                        cudaStream_t stream) {
   return with_sampler(sampler, [&](auto s) {
-    const WarpBlend<T, decltype(s)> f{planes_of(a, count), planes_of(b, count), count,    flow_a, flow_b,
-                                      weight,              max_code,            planes_of(out, count)};
+    const WarpBlend<T, decltype(s)> f{
+        planes_of(a, count), planes_of(b, count), count, flow_a, flow_b, weight, max_code, planes_of(out, count)};
     return cuda::map(f, out[0].width, out[0].height, stream);
   });
 }
 
-#define RM_WARP(T)                                                                                              \
-  template cudaError_t warp<T>(const Plane<const T>*, int, const Flow&, Sampler, float, const Plane<T>*,        \
-                               cudaStream_t);                                                                   \
-  template cudaError_t warp_blend<T>(const Plane<const T>*, const Plane<const T>*, int, const Flow&,            \
-                                     const Flow&, const Weight&, Sampler, float, const Plane<T>*, cudaStream_t);
+#define RM_WARP(T)                                                                                                \
+  template cudaError_t warp<T>(const Plane<const T>*, int, const Flow&, Sampler, float, const Plane<T>*,          \
+                               cudaStream_t);                                                                     \
+  template cudaError_t warp_blend<T>(const Plane<const T>*, const Plane<const T>*, int, const Flow&, const Flow&, \
+                                     const Weight&, Sampler, float, const Plane<T>*, cudaStream_t);
 RM_WARP(uint8_t)
 RM_WARP(uint16_t)
 RM_WARP(float)

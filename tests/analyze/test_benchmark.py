@@ -81,6 +81,10 @@ def test_peers_do_the_same_job(cases):
     for name in ("area_mean, luma to 8x12",):
         tiles = 108 * 192 / 96
         assert np.abs(cases[name].ours() - np.asarray(cases[name].peers["numpy"]()) / tiles).max() < 20
+    for name in ("warp, luma plane", "warp, luma plane, bicubic", "warp_blend, luma planes"):
+        ours = np.asarray(cases[name].ours()).astype(int)
+        for peer in cases[name].peers.values():
+            assert np.abs(ours - np.asarray(peer())).mean() < 0.5
     for name in ("quantiles, 4 x 1024 bins", "smooth_quantiles, 61 frames"):
         assert np.abs(np.asarray(cases[name].ours()) - np.asarray(cases[name].peers["numpy"]())).max() < 2e-3
 

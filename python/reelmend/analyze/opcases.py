@@ -202,7 +202,52 @@ def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCas
     case = OpCase("smooth_quantiles, 61 frames", window.nbytes, lambda: ops.smooth_quantiles(window, weights, out=mean))
     case.peers["numpy"] = lambda: np.tensordot(weights, window, 1)
     cases.append(case)
-    return cases
+    return cases + _warp_cases(y)
+
+
+def _warp_cases(y: Array) -> list[OpCase]:
+    """Warps of a luma plane along a smooth flow of a few pixels, edges repeated."""
+    cv2 = _cv2()
+    height, width = y.shape
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    flow = np.stack([6 * np.sin(row / 70) + 2 * np.cos(column / 50), 4 * np.cos(column / 90)]).astype(np.float32)
+    back = -flow
+    out, one, two = (np.empty_like(y) for _ in range(3))
+    maps = [(column + f[0], row + f[1]) for f in (flow, back)]
+    moved = 2 * y.nbytes + flow.nbytes
+
+    def numpy_warp() -> Array:
+        x0, y0 = (np.floor(m).astype(np.int32) for m in maps[0])
+        fx, fy = maps[0][0] - x0, maps[0][1] - y0
+        xs = [np.clip(x0 + i, 0, width - 1) for i in (0, 1)]
+        ys = [np.clip(y0 + i, 0, height - 1) for i in (0, 1)]
+        top, bottom = (y[r, xs[0]] * (1 - fx) + y[r, xs[1]] * fx for r in ys)
+        return np.asarray(top * (1 - fy) + bottom * fy + 0.5, np.uint8)
+
+    def remap(which: int, how: int, to: Array) -> Array:
+        return np.asarray(cv2.remap(y, *maps[which], how, to, cv2.BORDER_REPLICATE))
+
+    linear = OpCase("warp, luma plane", moved, lambda: ops.warp(y, flow, out=out))
+    linear.peers["numpy"] = numpy_warp
+    cubic = OpCase(
+        "warp, luma plane, bicubic",
+        moved,
+        lambda: ops.warp(y, flow, filter="bicubic", out=out),
+        note="OpenCV's cubic has a = -3/4",
+    )
+    blend = OpCase(
+        "warp_blend, luma planes",
+        2 * moved - y.nbytes,
+        lambda: ops.warp_blend(y, y, flow, back, 0.5, out=out),
+        note="peers round each warp, then the blend",
+    )
+    if cv2 is not None:
+        linear.peers["opencv"] = lambda: remap(0, cv2.INTER_LINEAR, one)
+        cubic.peers["opencv"] = lambda: remap(0, cv2.INTER_CUBIC, one)
+        blend.peers["opencv"] = lambda: cv2.addWeighted(
+            remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
+        )
+    return [linear, cubic, blend]
 
 
 def _field_cases(yuv: list[Array], packed: Array, change: Array, three: Array, out: list[Array]) -> list[OpCase]:

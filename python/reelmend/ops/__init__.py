@@ -9,9 +9,9 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
+from .geometry import warp, warp_blend
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
-from .geometry import warp, warp_blend
 
 __all__ = [
     "apply_lut",
