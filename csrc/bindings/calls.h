@@ -221,6 +221,14 @@ inline Flow flow_of(const Array& a, double scale, const Array& picture, const st
   return {u, v, static_cast<float>(scale)};
 }
 
+template <class T>
+Plane<T> resizable(const Plane<T>& p, const std::string& what) {
+  if (p.width > kMaxResize || p.height > kMaxResize) {
+    fail(what + ": expected sides of at most " + std::to_string(kMaxResize));
+  }
+  return p;
+}
+
 // filter and border as Python hands them in.
 inline Sampler sampler_of(const std::pair<int, int>& s) {
   return {s.first == 0 ? Filter::bilinear : Filter::bicubic, s.second == 0   ? Border::edge
@@ -440,6 +448,29 @@ void def_calls(py::module_& m) {
       typename L::Scope scope(stream, {&in});
       L::area_mean(scope, from, columns, rows, to);
     });
+  });
+
+  m.def("resize", [](const py::object& x, bool area, double max_code, const py::object& target, StreamArg stream) {
+    const std::vector<Array> in{take(x, device, "plane", false), take(target, device, "out", true)};
+    on_sample(in[0].dtype, "plane", [&](auto i) {
+      const auto from = resizable<const decltype(i)>(plane<const decltype(i)>(in[0], "plane"), "plane");
+      const auto to = resizable<decltype(i)>(plane<decltype(i)>(in[1], "out"), "out");
+      typename L::Scope scope(stream, {&in});
+      L::resize(scope, from, area ? Resizing::area : Resizing::bilinear, 1.0f, static_cast<float>(max_code), to);
+    });
+  });
+
+  m.def("resize_flow", [](const py::object& x, const py::object& target, StreamArg stream) {
+    const std::vector<Array> in{take(x, device, "flow", false), take(target, device, "out", true)};
+    const auto [u, v] = pair_of<const float>(in[0], "flow");
+    const auto [to_u, to_v] = pair_of<float>(in[1], "out");
+    resizable<const float>(u, "flow");
+    resizable<float>(to_u, "out");
+    const float across = static_cast<float>(to_u.width) / static_cast<float>(u.width);
+    const float down = static_cast<float>(to_u.height) / static_cast<float>(u.height);
+    typename L::Scope scope(stream, {&in});
+    L::resize(scope, u, Resizing::bilinear, across, 0.0f, to_u);
+    L::resize(scope, v, Resizing::bilinear, down, 0.0f, to_v);
   });
 
   m.def("warp", [](const Objects& planes, const py::object& flow, double scale, const std::pair<int, int>& how,

@@ -71,6 +71,7 @@ struct CudaLaunchers {
   RM_LAUNCH(exposure_yuv)
   RM_LAUNCH(exposure_rgb)
   RM_LAUNCH(area_mean)
+  RM_LAUNCH(resize)
   RM_LAUNCH(warp)
   RM_LAUNCH(warp_blend)
 #undef RM_LAUNCH

@@ -73,6 +73,10 @@ struct CpuLaunchers {
     cpu::area_mean(std::forward<A>(a)...);
   }
   template <class... A>
+  static void resize(Scope&, A&&... a) {
+    cpu::resize(std::forward<A>(a)...);
+  }
+  template <class... A>
   static void warp(Scope&, A&&... a) {
     cpu::warp(std::forward<A>(a)...);
   }

@@ -5,6 +5,7 @@
 #include "ops/color.h"
 #include "ops/exposure.h"
 #include "ops/histogram.h"
+#include "ops/resize.h"
 #include "ops/tone.h"
 #include "ops/warp.h"
 
@@ -61,6 +62,10 @@ void exposure_rgb(const RgbPlanes<const T>& in, float scale, const ExposureRule&
 
 template <class T>
 void area_mean(const Plane<const T>& in, int columns, int rows, float* out);
+
+// Results are multiplied by `gain`.
+template <class T>
+void resize(const Plane<const T>& in, Resizing filter, float gain, float max_code, const Plane<T>& out);
 
 // `count` planes of one size, at most kMaxPlanes; flows and weights are of the size of `out`.
 template <class T>

@@ -45,6 +45,9 @@ cudaError_t exposure_rgb(const RgbPlanes<const T>& in, float scale, const Exposu
 template <class T>
 cudaError_t area_mean(const Plane<const T>& in, int columns, int rows, float* out, cudaStream_t stream);
 template <class T>
+cudaError_t resize(const Plane<const T>& in, Resizing filter, float gain, float max_code, const Plane<T>& out,
+                   cudaStream_t stream);
+template <class T>
 cudaError_t warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler, float max_code,
                  const Plane<T>* out, cudaStream_t stream);
 template <class T>

@@ -9,7 +9,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
-from .geometry import warp, warp_blend
+from .geometry import resize, resize_flow, warp, warp_blend
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
@@ -23,6 +23,8 @@ __all__ = [
     "histogram",
     "map_tones",
     "quantiles",
+    "resize",
+    "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
     "to_host",

@@ -1,4 +1,4 @@
-"""Pictures sampled along a flow: backward warps, and two of them blended."""
+"""Pictures sampled along a flow: backward warps, two of them blended; and planes and flows resized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArrayError
 from ._dispatch import Array, as_input, dtype_of, empty, module_for, overlaps, stream_of
 
-__all__ = ["warp", "warp_blend"]
+__all__ = ["resize", "resize_flow", "warp", "warp_blend"]
 
 _FILTERS = {"bilinear": 0, "bicubic": 1}
 _BORDERS = {"edge": 0, "zeros": 1, "reflect": 2}
@@ -98,6 +98,66 @@ def warp_blend(
         first, second, flows, factors, number, weights, how, most, targets, stream_of(like, stream)
     )
     return _result(a, targets, out)
+
+
+def resize(
+    plane: Array,
+    size: tuple[int, int] | None = None,
+    *,
+    filter: str = "bilinear",
+    max_code: int | None = None,
+    out: Array | None = None,
+    stream: Any = None,
+) -> Array:
+    """A plane in another size, its corners where they were: output x is centred at (x + 1/2) in / out - 1/2.
+
+    plane     uint8, uint16 or float32 (finite), (height, width)
+    size      (height, width) of the result; or give out
+    filter    "bilinear": between the two nearest centres each way, constant beyond the outer ones; it skips samples
+              where it shrinks to less than half. "area": the mean over what an output pixel covers
+    max_code  as in warp
+    out       written in place of allocating; may not overlap the input
+
+    The same size gives a copy. Sides are at most 46340. Errors: ArrayError.
+    """
+    plane = as_input(plane)
+    if filter not in ("bilinear", "area"):
+        raise ArrayError(f"filter: expected 'bilinear' or 'area'; got {filter!r}")
+    most = _max_code(max_code, plane)
+    out = _resized(plane, (), size, out)
+    module_for(plane).resize(plane, filter == "area", most, out, stream_of(plane, stream))
+    return out
+
+
+def resize_flow(
+    flow: Array, size: tuple[int, int] | None = None, *, out: Array | None = None, stream: Any = None
+) -> Array:
+    """A flow for the same picture in another size: resized as `resize` does (bilinear), and its vectors scaled.
+
+    flow  float32 (2, height, width) as in warp, finite; the result is like it, in pixels of the new size
+    size  (height, width) of the result; or give out
+
+    u is multiplied by the ratio of widths, v by that of heights. The same size gives a copy. Errors: ArrayError.
+    """
+    flow = as_input(flow)
+    out = _resized(flow, (2,), size, out)
+    module_for(flow).resize_flow(flow, out, stream_of(flow, stream))
+    return out
+
+
+def _resized(x: Array, before: tuple[int, ...], size: tuple[int, int] | None, out: Array | None) -> Array:
+    """Where a result of (*before, *size) goes."""
+    if out is not None:
+        if overlaps(x, out):
+            raise ArrayError("out: it shares memory with the input; give other memory")
+        if size is not None and tuple(out.shape) != (*before, *size):
+            raise ArrayError(f"out: expected shape {(*before, *size)}; got {tuple(out.shape)}")
+        return out
+    if size is None:
+        raise ArrayError("resizing needs size=(height, width) or out=")
+    if len(size) != 2 or not all(isinstance(v, int | np.integer) and 1 <= v <= 46340 for v in size):
+        raise ArrayError(f"size: expected (height, width), whole numbers of 1 to 46340; got {size!r}")
+    return empty((*before, *size), dtype_of(x), x)
 
 
 def _planes(x: Any) -> list[Array]:

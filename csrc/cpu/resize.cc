@@ -1,0 +1,122 @@
+#include "ops/resize.h"
+
+#include "cpu/launch.h"
+#include "cpu/ops.h"
+
+namespace reelmend::cpu {
+namespace {
+
+constexpr int kSpan = 2048;  // input columns summed at once
+constexpr int kGrain = 8;
+
+template <class T>
+void look_up_taps(const T* __restrict row, const int* __restrict at, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = static_cast<float>(row[at[i]]);
+}
+
+RM_CLONES void between_row(const float* __restrict a, const float* __restrict b, const float* __restrict weight,
+                           float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = between(a[i], b[i], weight[i]);
+}
+
+RM_CLONES void between_rows(const float* __restrict a, const float* __restrict b, float weight, float gain,
+                            float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = between(a[i], b[i], weight) * gain;
+}
+
+template <class T>
+RM_CLONES void add_share(const T* __restrict from, int step, float share, float* __restrict sum, int n) {
+  if (step == 1) {
+    for (int i = 0; i < n; ++i) sum[i] += share * static_cast<float>(from[i]);
+  } else {
+    for (int i = 0; i < n; ++i) sum[i] += share * static_cast<float>(from[i * step]);
+  }
+}
+
+RM_CLONES void multiply_by(float gain, float* __restrict value, int n) {
+  for (int i = 0; i < n; ++i) value[i] *= gain;
+}
+
+// A chunk of columns over some rows. The last two input rows that were resampled are kept: those of the next output
+// row are often the same.
+template <class T>
+void bilinear_columns(const Plane<const T>& in, float gain, float max_code, const Plane<T>& out, int x, int n,
+                      int first, int last) {
+  int near[kChunk], far[kChunk];
+  float weight[kChunk], a[kChunk], b[kChunk], kept[2][kChunk], value[kChunk];
+  for (int i = 0; i < n; ++i) {
+    const ResizeTap t = resize_tap(x + i, in.width, out.width);
+    near[i] = t.near * in.step;
+    far[i] = t.far * in.step;
+    weight[i] = t.weight;
+  }
+  int row_of[2] = {-1, -1};
+  const auto resampled = [&](int row) {  // rows that follow each other have places of their own
+    const int place = row & 1;
+    if (row_of[place] != row) {
+      look_up_taps(in.row(row), near, a, n);
+      look_up_taps(in.row(row), far, b, n);
+      between_row(a, b, weight, kept[place], n);
+      row_of[place] = row;
+    }
+    return kept[place];
+  };
+  for (int y = first; y < last; ++y) {
+    const ResizeTap t = resize_tap(y, in.height, out.height);
+    const float* const top = resampled(t.near);
+    const float* const bottom = resampled(t.far);
+    between_rows(top, bottom, t.weight, gain, value, n);
+    store_row(value, out.row(y) + x * out.step, out.step, max_code, n);
+  }
+}
+
+template <class T>
+void area_columns(const Plane<const T>& in, float gain, float max_code, const Plane<T>& out, int x, int n, int first,
+                  int last) {
+  float sum[kSpan], value[kChunk];
+  const int end = cover_end(x + n - 1, in.width, out.width);
+  for (int y = first; y < last; ++y) {
+    std::fill(value, value + n, 0.0f);
+    int k = 0;  // the first output column that reaches into the span
+    for (int from = cover_begin(x, in.width, out.width); from < end; from += kSpan) {
+      const int count = std::min(kSpan, end - from);
+      std::fill(sum, sum + count, 0.0f);
+      for (int j = cover_begin(y, in.height, out.height); j < cover_end(y, in.height, out.height); ++j) {
+        add_share(in.row(j) + from * in.step, in.step, cover_share(j, y, in.height, out.height), sum, count);
+      }
+      for (int c = k; c < n; ++c) {
+        const int low = std::max(cover_begin(x + c, in.width, out.width), from);
+        const int high = cover_end(x + c, in.width, out.width);
+        if (low >= from + count) break;
+        for (int i = low; i < std::min(high, from + count); ++i) {
+          value[c] += cover_share(i, x + c, in.width, out.width) * sum[i - from];
+        }
+        k = high > from + count ? c : c + 1;
+      }
+    }
+    multiply_by(gain, value, n);
+    store_row(value, out.row(y) + x * out.step, out.step, max_code, n);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void resize(const Plane<const T>& in, Resizing filter, float gain, float max_code, const Plane<T>& out) {
+  parallel(out.height, kGrain, [&](int first, int last) {
+    for (int x = 0; x < out.width; x += kChunk) {
+      const int n = std::min(kChunk, out.width - x);
+      if (filter == Resizing::bilinear) {
+        bilinear_columns(in, gain, max_code, out, x, n, first, last);
+      } else {
+        area_columns(in, gain, max_code, out, x, n, first, last);
+      }
+    }
+  });
+}
+
+template void resize<uint8_t>(const Plane<const uint8_t>&, Resizing, float, float, const Plane<uint8_t>&);
+template void resize<uint16_t>(const Plane<const uint16_t>&, Resizing, float, float, const Plane<uint16_t>&);
+template void resize<float>(const Plane<const float>&, Resizing, float, float, const Plane<float>&);
+
+}  // namespace reelmend::cpu
