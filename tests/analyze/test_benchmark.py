@@ -85,6 +85,10 @@ def test_peers_do_the_same_job(cases):
         ours = np.asarray(cases[name].ours()).astype(int)
         for peer in cases[name].peers.values():
             assert np.abs(ours - np.asarray(peer())).mean() < 0.5
+    for name in ("resize, luma plane, area to half", "resize, luma plane, bilinear to double", "resize_flow to double"):
+        ours = np.asarray(cases[name].ours(), np.float64)
+        for peer in cases[name].peers.values():
+            assert np.abs(ours - np.asarray(peer())).max() <= 1
     for name in ("quantiles, 4 x 1024 bins", "smooth_quantiles, 61 frames"):
         assert np.abs(np.asarray(cases[name].ours()) - np.asarray(cases[name].peers["numpy"]())).max() < 2e-3
 

@@ -247,7 +247,36 @@ def _warp_cases(y: Array) -> list[OpCase]:
         blend.peers["opencv"] = lambda: cv2.addWeighted(
             remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
         )
-    return [linear, cubic, blend]
+    return [linear, cubic, blend, *_resize_cases(y, flow)]
+
+
+def _resize_cases(y: Array, flow: Array) -> list[OpCase]:
+    """A luma plane to half its size and back, and a flow to twice its size."""
+    cv2 = _cv2()
+    height, width = y.shape
+    half = (height // 2, width // 2)
+    small, large, doubled = np.empty(half, np.uint8), np.empty_like(y), np.empty_like(flow)
+    shrunk = ops.resize(y, half, filter="area")
+    coarse = ops.resize_flow(flow, half)
+    planar = [np.empty_like(f) for f in flow]
+    area = OpCase(
+        "resize, luma plane, area to half", y.nbytes + small.nbytes, lambda: ops.resize(y, filter="area", out=small)
+    )
+    area.peers["numpy"] = lambda: np.asarray(
+        y[: 2 * half[0], : 2 * half[1]].reshape(half[0], 2, half[1], 2).mean((1, 3), dtype=np.float32) + 0.5, np.uint8
+    )
+    linear = OpCase(
+        "resize, luma plane, bilinear to double", y.nbytes + small.nbytes, lambda: ops.resize(shrunk, out=large)
+    )
+    flows = OpCase("resize_flow to double", flow.nbytes + coarse.nbytes, lambda: ops.resize_flow(coarse, out=doubled))
+    if cv2 is not None:
+        area.peers["opencv"] = lambda: cv2.resize(y, half[::-1], interpolation=cv2.INTER_AREA)
+        linear.peers["opencv"] = lambda: cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
+        flows.peers["opencv"] = lambda: [
+            cv2.multiply(cv2.resize(f, (width, height), to, interpolation=cv2.INTER_LINEAR), 2, to)
+            for f, to in zip(coarse, planar, strict=True)
+        ]
+    return [area, linear, flows]
 
 
 def _field_cases(yuv: list[Array], packed: Array, change: Array, three: Array, out: list[Array]) -> list[OpCase]:
