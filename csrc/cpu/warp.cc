@@ -193,7 +193,8 @@ const float* flat_row(const Plane<const float>& p, int x, int y, float* buffer, 
 
 // Buffers are a few cache lines longer than a chunk: were all of them of 2^k bytes, their samples of one place would
 // meet in the same few sets of the cache.
-constexpr int kRoom = kChunk + 48;
+constexpr int kPixels = 256;
+constexpr int kRoom = kPixels + 48;
 
 // The windows of a chunk of a row, then any number of planes sampled there. One object belongs to one worker.
 template <class S>
@@ -259,8 +260,8 @@ void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler
       Chunk<decltype(s)> chunk(flow, in[0].width, in[0].height);
       float value[kRoom];
       for (int y = first; y < last; ++y) {
-        for (int x = 0; x < out[0].width; x += kChunk) {
-          const int n = std::min(kChunk, out[0].width - x);
+        for (int x = 0; x < out[0].width; x += kPixels) {
+          const int n = std::min(kPixels, out[0].width - x);
           chunk.aim(x, y, n);
           for (int c = 0; c < count; ++c) {
             chunk.sample(in[c], value, n);
@@ -281,8 +282,8 @@ void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, con
       Chunk<decltype(s)> chunk_b(flow_b, b[0].width, b[0].height);
       float one[kRoom], two[kRoom], value[kRoom], buffer[kRoom];
       for (int y = first; y < last; ++y) {
-        for (int x = 0; x < out[0].width; x += kChunk) {
-          const int n = std::min(kChunk, out[0].width - x);
+        for (int x = 0; x < out[0].width; x += kPixels) {
+          const int n = std::min(kPixels, out[0].width - x);
           chunk_a.aim(x, y, n);
           chunk_b.aim(x, y, n);
           const float* const w = weight.map.data ? flat_row(weight.map, x, y, buffer, n) : nullptr;
