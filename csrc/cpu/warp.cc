@@ -202,18 +202,17 @@ class Chunk {
  public:
   static constexpr int kTaps = S::kFilter == Filter::bilinear ? 2 : 4;
 
-  Chunk(const Flow& flow, int width, int height)
-      : flow_(flow), ax_(warp_axis(width, kTaps)), ay_(warp_axis(height, kTaps)) {}
+  Chunk(int width, int height) : ax_(warp_axis(width, kTaps)), ay_(warp_axis(height, kTaps)) {}
 
-  void aim(int x, int y, int n) {
-    const float* const u = flat_row(flow_.u, x, y, row_[0], n);
-    const float* const v = flat_row(flow_.v, x, y, row_[1], n);
+  void aim(const Flow& flow, int x, int y, int n) {
+    const float* const u = flat_row(flow.u, x, y, row_[0], n);
+    const float* const v = flat_row(flow.v, x, y, row_[1], n);
     if constexpr (kTaps == 2) {
-      linear_axis<S::kBorder, 1>(ax_, flow_.scale, x, u, x_, wx_[0], wx_[1], n);
-      linear_axis<S::kBorder, 0>(ay_, flow_.scale, y, v, y_, wy_[0], wy_[1], n);
+      linear_axis<S::kBorder, 1>(ax_, flow.scale, x, u, x_, wx_[0], wx_[1], n);
+      linear_axis<S::kBorder, 0>(ay_, flow.scale, y, v, y_, wy_[0], wy_[1], n);
     } else {
-      cubic_axis<S::kBorder, 1>(ax_, flow_.scale, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
-      cubic_axis<S::kBorder, 0>(ay_, flow_.scale, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
+      cubic_axis<S::kBorder, 1>(ax_, flow.scale, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
+      cubic_axis<S::kBorder, 0>(ay_, flow.scale, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
     }
   }
 
@@ -243,7 +242,6 @@ class Chunk {
   }
 
  private:
-  Flow flow_;
   WarpAxis ax_, ay_;
   int x_[kRoom], y_[kRoom];
   float wx_[kTaps][kRoom], wy_[kTaps][kRoom], row_[4][kRoom];
@@ -257,12 +255,12 @@ template <class T>
 void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler, float max_code, const Plane<T>* out) {
   with_sampler(sampler, [&](auto s) {
     parallel(out[0].height, kGrain, [&](int first, int last) {
-      Chunk<decltype(s)> chunk(flow, in[0].width, in[0].height);
+      Chunk<decltype(s)> chunk(in[0].width, in[0].height);
       float value[kRoom];
       for (int y = first; y < last; ++y) {
         for (int x = 0; x < out[0].width; x += kPixels) {
           const int n = std::min(kPixels, out[0].width - x);
-          chunk.aim(x, y, n);
+          chunk.aim(flow, x, y, n);
           for (int c = 0; c < count; ++c) {
             chunk.sample(in[c], value, n);
             store_row(value, out[c].row(y) + x * out[c].step, out[c].step, max_code, n);
@@ -278,22 +276,21 @@ void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, con
                 const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out) {
   with_sampler(sampler, [&](auto s) {
     parallel(out[0].height, kGrain, [&](int first, int last) {
-      Chunk<decltype(s)> chunk_a(flow_a, a[0].width, a[0].height);
-      Chunk<decltype(s)> chunk_b(flow_b, b[0].width, b[0].height);
-      float one[kRoom], two[kRoom], value[kRoom], buffer[kRoom];
+      Chunk<decltype(s)> chunk(a[0].width, a[0].height);
+      float one[kMaxPlanes][kRoom], two[kRoom], value[kRoom], buffer[kRoom];
       for (int y = first; y < last; ++y) {
         for (int x = 0; x < out[0].width; x += kPixels) {
           const int n = std::min(kPixels, out[0].width - x);
-          chunk_a.aim(x, y, n);
-          chunk_b.aim(x, y, n);
+          chunk.aim(flow_a, x, y, n);
+          for (int c = 0; c < count; ++c) chunk.sample(a[c], one[c], n);
+          chunk.aim(flow_b, x, y, n);
           const float* const w = weight.map.data ? flat_row(weight.map, x, y, buffer, n) : nullptr;
           for (int c = 0; c < count; ++c) {
-            chunk_a.sample(a[c], one, n);
-            chunk_b.sample(b[c], two, n);
+            chunk.sample(b[c], two, n);
             if (w) {
-              blend_row(w, one, two, value, n);
+              blend_row(w, one[c], two, value, n);
             } else {
-              blend_row(weight.value, one, two, value, n);
+              blend_row(weight.value, one[c], two, value, n);
             }
             store_row(value, out[c].row(y) + x * out[c].step, out[c].step, max_code, n);
           }
