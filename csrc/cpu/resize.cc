@@ -37,6 +37,17 @@ RM_CLONES void multiply_by(float gain, float* __restrict value, int n) {
   for (int i = 0; i < n; ++i) value[i] *= gain;
 }
 
+// Sums of whole input columns, `each` to an output column.
+RM_CLONES void gather_pairs(const float* __restrict sum, float share, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = (to[i] + share * sum[2 * i]) + share * sum[2 * i + 1];
+}
+
+RM_CLONES void gather_whole(const float* __restrict sum, float share, int each, float* __restrict to, int n) {
+  for (int j = 0; j < each; ++j) {
+    for (int i = 0; i < n; ++i) to[i] += share * sum[i * each + j];
+  }
+}
+
 // A chunk of columns over some rows. The last two input rows that were resampled are kept: those of the next output
 // row are often the same.
 template <class T>
@@ -75,6 +86,9 @@ void area_columns(const Plane<const T>& in, float gain, float max_code, const Pl
                   int last) {
   float sum[kSpan], value[kChunk];
   const int end = cover_end(x + n - 1, in.width, out.width);
+  const int each = in.width / out.width;
+  const bool whole = each * out.width == in.width && each * n <= kSpan;
+  const float inner = static_cast<float>(out.width) / static_cast<float>(in.width);  // share of a whole sample
   for (int y = first; y < last; ++y) {
     std::fill(value, value + n, 0.0f);
     int k = 0;  // the first output column that reaches into the span
@@ -84,14 +98,23 @@ void area_columns(const Plane<const T>& in, float gain, float max_code, const Pl
       for (int j = cover_begin(y, in.height, out.height); j < cover_end(y, in.height, out.height); ++j) {
         add_share(in.row(j) + from * in.step, in.step, cover_share(j, y, in.height, out.height), sum, count);
       }
+      if (whole) {
+        each == 2 ? gather_pairs(sum, inner, value, n) : gather_whole(sum, inner, each, value, n);
+        continue;
+      }
       for (int c = k; c < n; ++c) {
-        const int low = std::max(cover_begin(x + c, in.width, out.width), from);
-        const int high = cover_end(x + c, in.width, out.width);
-        if (low >= from + count) break;
-        for (int i = low; i < std::min(high, from + count); ++i) {
-          value[c] += cover_share(i, x + c, in.width, out.width) * sum[i - from];
+        const int begin = cover_begin(x + c, in.width, out.width);
+        const int last_one = cover_end(x + c, in.width, out.width) - 1;
+        if (begin >= from + count) break;
+        float total = value[c];
+        if (begin >= from) total += cover_share(begin, x + c, in.width, out.width) * sum[begin - from];
+        const int stop = std::min(last_one, from + count);
+        for (int i = std::max(begin + 1, from); i < stop; ++i) total += inner * sum[i - from];
+        if (last_one > begin && last_one >= from && last_one < from + count) {
+          total += cover_share(last_one, x + c, in.width, out.width) * sum[last_one - from];
         }
-        k = high > from + count ? c : c + 1;
+        value[c] = total;
+        k = last_one >= from + count ? c : c + 1;
       }
     }
     multiply_by(gain, value, n);

@@ -31,7 +31,7 @@ cudaError_t resize(const Plane<const T>& in, Resizing filter, float gain, float 
   return cuda::map(Resize<T, Resizing::bilinear>{in, gain, max_code, out}, w, h, stream);
 }
 
-#define RM_RESIZE(T)                                                                                     \
+#define RM_RESIZE(T) \
   template cudaError_t resize<T>(const Plane<const T>&, Resizing, float, float, const Plane<T>&, cudaStream_t);
 RM_RESIZE(uint8_t)
 RM_RESIZE(uint16_t)

@@ -54,10 +54,10 @@ RM_HD float resized_at(const Plane<const T>& p, int x, int y, int width, int hei
   if constexpr (kFilter == Resizing::bilinear) {
     const ResizeTap tx = resize_tap(x, p.width, width);
     const ResizeTap ty = resize_tap(y, p.height, height);
-    const float a = between(static_cast<float>(p.at(tx.near, ty.near)), static_cast<float>(p.at(tx.far, ty.near)),
-                            tx.weight);
-    const float b = between(static_cast<float>(p.at(tx.near, ty.far)), static_cast<float>(p.at(tx.far, ty.far)),
-                            tx.weight);
+    const float a =
+        between(static_cast<float>(p.at(tx.near, ty.near)), static_cast<float>(p.at(tx.far, ty.near)), tx.weight);
+    const float b =
+        between(static_cast<float>(p.at(tx.near, ty.far)), static_cast<float>(p.at(tx.far, ty.far)), tx.weight);
     return between(a, b, ty.weight);
   } else {
     const int first = cover_begin(y, p.height, height);
