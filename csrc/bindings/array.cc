@@ -144,13 +144,13 @@ Array take_dlpack(const py::object& obj, Device device, const std::string& what)
   return a;
 }
 
+}  // namespace
+
 std::string text(const std::vector<int64_t>& shape) {
   std::string s = "(";
   for (size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
   return s + ")";
 }
-
-}  // namespace
 
 void fail(const std::string& message) {
   const py::object error = py::module_::import("reelmend.errors").attr("ArrayError");

@@ -37,6 +37,7 @@ struct Array {
 Array take(const py::object& obj, Device device, const std::string& what, bool writable);
 
 const char* name_of(DType t);
+std::string text(const std::vector<int64_t>& shape);  // "(4, 6)"
 
 [[noreturn]] void fail(const std::string& message);  // raises reelmend.errors.ArrayError
 

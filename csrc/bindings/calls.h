@@ -193,8 +193,9 @@ inline void expect_alike(const std::vector<Array>& planes, const Array& first, c
     fail(what + ": expected 1 to " + std::to_string(kMaxPlanes) + " planes; got " + std::to_string(planes.size()));
   }
   for (const Array& p : planes) {
-    if (p.shape.size() != 2) fail(what + ": expected planes of shape (height, width)");
-    if (p.shape != first.shape) fail(what + ": expected planes of one shape, out and weight alike");
+    if (p.shape.size() != 2) fail(what + ": expected planes of shape (height, width); got " + text(p.shape));
+    if (p.shape != first.shape)
+      fail(what + ": expected planes of one shape, " + text(first.shape) + "; got " + text(p.shape));
     if (p.shape[0] > kMaxSide || p.shape[1] > kMaxSide) {
       fail(what + ": expected sides of at most " + std::to_string(kMaxSide));
     }
@@ -204,7 +205,7 @@ inline void expect_alike(const std::vector<Array>& planes, const Array& first, c
 // A field (2, height, width) as two planes.
 template <class T>
 std::pair<Plane<T>, Plane<T>> pair_of(const Array& a, const std::string& what) {
-  if (a.shape.size() != 3 || a.shape[0] != 2) fail(what + ": expected shape (2, height, width)");
+  if (a.shape.size() != 3 || a.shape[0] != 2) fail(what + ": expected shape (2, height, width); got " + text(a.shape));
   Array u = a;
   u.shape.erase(u.shape.begin());
   u.strides.erase(u.strides.begin());
@@ -216,7 +217,8 @@ std::pair<Plane<T>, Plane<T>> pair_of(const Array& a, const std::string& what) {
 inline Flow flow_of(const Array& a, double scale, const Array& picture, const std::string& what) {
   const auto [u, v] = pair_of<const float>(a, what);
   if (a.shape[1] != picture.shape[0] || a.shape[2] != picture.shape[1]) {
-    fail(what + ": expected (2, height, width) of the planes' height and width");
+    fail(what + ": expected (2, height, width) of the planes' height and width, " + text(picture.shape) + "; got " +
+         text(a.shape));
   }
   return {u, v, static_cast<float>(scale)};
 }
