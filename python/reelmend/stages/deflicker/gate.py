@@ -34,6 +34,7 @@ _LEVELS = 255.0
 _COHERENCE_ON, _COHERENCE_OFF = 0.60, 0.40
 _LEVEL_ON, _LEVEL_OFF = 0.30, 0.12  # typical deviation, 8-bit levels
 _FEW, _LEVEL_FEW = 24, 0.60  # while there are fewer deviations than that, levels it takes
+_SOME, _LEVEL_SOME = 48, 0.40
 _ACTIVE_ON = 0.25  # share of frames that deviate
 _ACTIVE = 0.35  # what deviates: levels, and more than the groups differ among themselves
 _USUAL, _USUAL_LEAST = 4.0, 0.5  # times the typical deviation, and levels, up to which one frame counts
@@ -57,9 +58,13 @@ class Evidence:
         return (
             self.frames >= _SHORTEST
             and self.coherence >= _COHERENCE_ON
-            and self.level >= (_LEVEL_ON if self.frames >= _FEW else _LEVEL_FEW)
+            and self.level >= self._least
             and self.active >= _ACTIVE_ON
         )
+
+    @property
+    def _least(self) -> float:
+        return _LEVEL_FEW if self.frames < _FEW else _LEVEL_SOME if self.frames < _SOME else _LEVEL_ON
 
     @property
     def is_calm(self) -> bool:

@@ -21,6 +21,8 @@ __all__ = ["COLOR", "Judged", "Tonal"]
 _EVERY = 4  # frames between two searches for flicker of a fixed period
 _REACH = 32  # frames on both sides that tell alternation
 _FLASH_PAST, _FLASH_FUTURE = 10, 5  # frames around that tell a flash
+_FLASH_BEYOND = 8.0  # times the flicker, where this many frames tell what it is
+_FLASH_KNOWN = 24
 _MOVES = 0.10  # how unlike the frame before a flash may be: something that comes into view may be bright too
 _PURE = 0.8  # confidence of alternation from which it is all there is
 _ALIKE = 0.9  # rank correlation of the ends of a fade: a pan brings another picture
@@ -139,28 +141,31 @@ class Tonal:
             swings = alternation(changes, int(frames[0])) if len(frames) else None
             self._regular = (swings, steps(*track.changes(index)))
         swings, stairs = self._regular
-        deviations, changes = track.evidence(index)
+        deviations, changes = track.evidence(index, self._flashes.get(track.shot, ()))
         regular = swings is not None or stairs is not None
         evidence = self._gate.advance(track.shot, deviations, changes, regular)
         found = Judged(evidence, alternates=swings, steps=stairs, amount=self._gate.amount)
         if found.amount > 0 and len(deviations):
             found.color = color_share(deviations, track.means(index))
-        if found.amount == 0:
-            levels, own = track.around(index, _FLASH_PAST, _FLASH_FUTURE)
-            if track.moves_at(index) < _MOVES:
-                found.flash = flash_of(levels, own)
-            if own + 1 == len(levels):
-                found.flash_over = False
-                if not found.flash and index - 1 in self._flashes.get(track.shot, ()):
-                    found.flashed = flash_of(levels, own - 1)
-            if found.flash:
-                self._flashes.setdefault(track.shot, deque(maxlen=64)).append(index)
-            else:
-                assert item.structure is not None
-                tiles = item.structure.tiles
-                fading, alike = track.fading(index)
-                if alike > _ALIKE:
-                    found.fade = fade_of(fading, group_changes(np.zeros_like(tiles), tiles))
+        levels, own = track.around(index, _FLASH_PAST, _FLASH_FUTURE)
+        if track.moves_at(index) < _MOVES:
+            found.flash = flash_of(levels, own)
+        known = evidence.frames >= _FLASH_KNOWN and not regular
+        if found.amount > 0 and not (known and abs(found.flash) > _FLASH_BEYOND * evidence.level):
+            found.flash = 0.0
+        if found.flash:
+            # what stands out of the flicker itself is kept as well
+            found.amount = 0.0
+            found.flash_over = own + 1 < len(levels)
+            self._flashes.setdefault(track.shot, deque(maxlen=64)).append(index)
+        elif found.amount == 0:
+            if own + 1 == len(levels) and index - 1 in self._flashes.get(track.shot, ()):
+                found.flashed = flash_of(levels, own - 1)
+            assert item.structure is not None
+            tiles = item.structure.tiles
+            fading, alike = track.fading(index)
+            if alike > _ALIKE:
+                found.fade = fade_of(fading, group_changes(np.zeros_like(tiles), tiles))
         return found
 
     def _equalise(

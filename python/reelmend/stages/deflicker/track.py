@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +61,17 @@ class Track:
             self._deviations.drop()
             self._deviation_index.drop()
 
-    def evidence(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Deviations and changes of the frames within the gate's window of one."""
+    def evidence(self, index: int, flashes: Collection[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Deviations and changes of the frames within the gate's window of one; of flashes no deviations."""
         changes = self._changes.all()[1:][self._near(self._index.all()[1:], index)]
         if not len(self._deviations):
             return changes[:0], changes
-        return self._deviations.all()[self._near(self._deviation_index.all(), index)], changes
+        frames = self._deviation_index.all()
+        near = self._near(frames, index)
+        deviations = self._deviations.all()[near]
+        if flashes:
+            deviations = deviations[~np.isin(frames[near], list(flashes))]
+        return deviations, changes
 
     def changes(self, index: int, reach: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Changes of the frames within `reach` of one (of all), and the numbers of these frames."""
