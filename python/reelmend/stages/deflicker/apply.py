@@ -13,7 +13,14 @@ from ...frame import Frame
 from .light import Light
 from .signature import Region
 
-__all__ = ["Brush"]
+__all__ = ["Brush", "check_mask"]
+
+
+def check_mask(mask: NDArray[np.uint8] | None, width: int, height: int) -> None:
+    """OptionError for a mask that is not as large as the video."""
+    if mask is not None and mask.shape != (height, width):
+        h, w = mask.shape
+        raise OptionError(f"Deflicker: mask is {w}x{h}, the video {width}x{height}; give one as large")
 
 
 class Brush:
@@ -34,11 +41,7 @@ class Brush:
             return None
         size = (frame.height, frame.width)
         if self._made is None or self._made.shape != size:
-            if self._mask is not None and self._mask.shape != size:
-                h, w = self._mask.shape
-                raise OptionError(
-                    f"Deflicker: mask is {w}x{h}, the video {frame.width}x{frame.height}; give one as large"
-                )
+            check_mask(self._mask, frame.width, frame.height)
             self._made = np.full(size, 255, np.uint8) if self._mask is None else self._mask.copy()
             for x0, y0, x1, y1 in self._protect:
                 self._made[y0:y1, x0:x1] = 0

@@ -6,7 +6,8 @@ an 11-frame running median. Over a window, the covariance between groups against
 coherence: near 1 for flicker, low for motion however violent. Fades and exposure ramps leave no residue of the running
 median; a single flash leaves one that is rare, so the typical deviation and the share of active frames stay low.
 
-What is rare is not found, then: a period of three frames, two of them alike, has a typical deviation of nothing.
+What is rare is not told here, then: a period of three frames, two of them alike, has a typical deviation of nothing
+(kinds.py tells it).
 
 A running median says nothing of the first frames of a shot. There only plain flicker counts: strong, coherent, and
 going to and fro, which no fade does.

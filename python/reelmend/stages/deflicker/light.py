@@ -34,6 +34,7 @@ class Light:
         self._log_light = np.log(light + floor)
         self._response = codes if multiplies else light / np.gradient(light, codes)
         self._multiplies = multiplies
+        self._responses: dict[int, NDArray[np.float32]] = {}
 
     def log(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """log_light of pictures."""
@@ -53,8 +54,13 @@ class Light:
 
     def response(self, size: int) -> NDArray[np.float32]:
         """At `size` even points over 0..1: float32 (3, size), the channels alike."""
-        x = np.linspace(0.0, 1.0, size)
-        return np.tile(np.interp(x, self._codes, self._response).astype(np.float32), (3, 1))
+        known = self._responses.get(size)
+        if known is None:
+            x = np.linspace(0.0, 1.0, size)
+            known = np.tile(np.interp(x, self._codes, self._response).astype(np.float32), (3, 1))
+            known.flags.writeable = False
+            self._responses[size] = known
+        return known
 
 
 def _pq(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ second half. Patches are measured along the motion of the picture, and only wher
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +62,9 @@ class _Shot:
     def __init__(self, window: tuple[slice, slice], light: Light) -> None:
         self.window = window  # the tiles in use
         self.light = light
-        self._index, self._log, self._luma = Rows(), Rows(), Rows()
+        self._index, self._log = Rows(), Rows()
+        self._luma, self._log_luma = Rows(), Rows()
         self._parts, self._medians, self._spreads = Rows(), Rows(), Rows()  # of each change; behind the frames
-        self._shifts: dict[int, tuple[float, float]] = {}
         self._patches: dict[int, NDArray[np.float32]] = {}
         self.bands, self.patches = BandEvidence(), PatchEvidence()
         self.banded = self.patched = False  # whether there ever was evidence
@@ -76,15 +77,16 @@ class _Shot:
         tiles = fine[:, *self.window]
         self._index.append(np.int64(index))
         self._log.append(self.light.log(tiles))
-        self._luma.append(np.tensordot(_LUMA, tiles, 1))
+        luma = np.tensordot(_LUMA, tiles, 1)
+        self._luma.append(luma)
+        self._log_luma.append(self.light.log(luma))
 
     def drop_before(self, index: int) -> None:
         """Frames of before `index` are no longer asked for."""
         while len(self._index) > 1 and self._index.all()[0] < index:
             gone = int(self._index.all()[1])
-            self._shifts.pop(gone, None)
             self._patches.pop(gone, None)
-            for rows in (self._index, self._log, self._luma):
+            for rows in (self._index, self._log, self._luma, self._log_luma):
                 rows.drop()
             if len(self._parts):
                 for rows in (self._parts, self._medians, self._spreads):
@@ -100,8 +102,7 @@ class _Shot:
         luma = self._luma.all()[done:]
         if len(luma) < 2:
             return
-        light = self.light.log(luma)
-        change = np.diff(light, axis=0)
+        change = np.diff(self._log_luma.all()[done:], axis=0)
         change -= _common(luma[:-1], change)
         n, rows, columns = change.shape
         wide = columns - columns % GROUPS
@@ -148,7 +149,7 @@ class _Shot:
     def row_change(self, index: int, last: int, heights: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """By how much each height of frame `index` is too bright in log light: (heights, 3); None where not known."""
         a, b = self._span(index, last)
-        if b - a < 4:
+        if b - a < SHORTEST:
             return None
         frames = self._index.all()[a : b + 1]
         log = self._log.all()[a : b + 1]
@@ -160,11 +161,8 @@ class _Shot:
             first = max(0, own - _HERE)
             near = slice(first, own + _HERE + 1)
             return self._presence(log[near], frames[near], own - first) * self.wave.at(index - self._origin, heights)
-        changes = _row_changes(log)
-        level = np.concatenate([np.zeros_like(changes[:1]), np.cumsum(changes, axis=0)])
-        off = _against_neighbours(level, frames, index, _SIGMA_BANDS)
-        at = heights * off.shape[0] - 0.5
-        return np.stack([np.interp(at, np.arange(off.shape[0]), off[:, c]) for c in range(3)], axis=1)
+        off = _against_neighbours(_row_changes(log), frames, index, _SIGMA_BANDS)
+        return linear(heights * len(off) - 0.5, len(off)) @ off
 
     def _presence(self, log: NDArray[np.float32], frames: NDArray[np.int64], own: int) -> float:
         """How much of the wave is in one of a few frames, 0..1: bands may begin and end within a shot.
@@ -188,12 +186,10 @@ class _Shot:
     def patch_change(self, index: int, last: int) -> NDArray[np.float32] | None:
         """By how much each block of frame `index` is too bright in log light: (bins of luma, rows, columns, 3)."""
         a, b = self._span(index, last)
-        if b - a < 4:
+        if b - a < SHORTEST:
             return None
         frames = self._index.all()[a : b + 1]
-        steps = np.stack([self._patch_step(k) for k in range(a, b)])
-        level = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
-        off = _against_neighbours(level, frames, index, _SIGMA_PATCHES)
+        off = _against_neighbours([self._patch_step(k) for k in range(a, b)], frames, index, _SIGMA_PATCHES)
         soft = np.stack([softened(one) for one in off.astype(np.float32)])
         return soft * self.patches.reach[None, :, :, None]
 
@@ -208,7 +204,7 @@ class _Shot:
         if known is not None:
             return known
         before, after = self._log.all()[k], self._log.all()[k + 1]
-        x, y = shift_of(self.light.log(self._luma.all()[k]), self.light.log(self._luma.all()[k + 1]))
+        x, y = shift_of(*self._log_luma.all()[k : k + 2])
         change = after - shifted(before, x, y)
         if self.wave is not None:
             t = int(self._index.all()[k]) - self._origin, index - self._origin
@@ -232,9 +228,9 @@ class _Shot:
 
 
 class Spatial:
-    """Looks at frames as they come and gives them out `future` frames later, corrected where they need it.
+    """Looks at frames as they come and gives them out `future` frames later, with the gains that they need.
 
-    A frame that is corrected is replaced in its item, its structure measured again. Shots are told apart by number.
+    What is found, and the gains, are in the item's `found`. Shots are told apart by number.
     """
 
     def __init__(self, future: int, *, bands: bool = True, patches: bool = True) -> None:
@@ -313,6 +309,9 @@ class Spatial:
                 across = linear(x * columns_of / SIDE - 0.5, blocks.shape[2])
                 change += patches * np.einsum("ri,cj,zijk->zrck", down, across, blocks, optimize=True)
                 found.patches_amount = patches
+        if not change.any():  # a wave that is not in this frame
+            found.bands_amount = found.patches_amount = 0.0
+            return
         found.gains = shot.light.gain(-change.transpose(3, 0, 1, 2).astype(np.float32))
 
 
@@ -341,9 +340,11 @@ def _row_changes(log: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _against_neighbours(
-    level: NDArray[np.float64], frames: NDArray[np.int64], index: int, sigma: float
+    changes: Sequence[NDArray[np.float32]] | NDArray[np.float64], frames: NDArray[np.int64], index: int, sigma: float
 ) -> NDArray[np.float64]:
-    """A frame's level against the Gaussian mean of those around it."""
+    """A frame's level against the Gaussian mean of those around it, from the changes between these frames."""
+    steps = np.asarray(changes)
+    level = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
     weights = np.exp(-0.5 * ((frames - index) / sigma) ** 2)
     own = int(np.searchsorted(frames, index))
     result: NDArray[np.float64] = level[own] - np.tensordot(weights / weights.sum(), level, 1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Finding, Stage, StageRuntime, State
-from .apply import Brush
+from .apply import Brush, check_mask
 from .item import Item
 from .light import light_of
 from .shots import Shots
@@ -123,9 +123,7 @@ class Deflicker(Stage):
         if info.format.kind == "yuv":
             info.colour.luma_weights(info.height)
         past, future = self.window
-        if self.mask is not None and self.mask.shape != (info.height, info.width):
-            h, w = self.mask.shape
-            raise OptionError(f"Deflicker: mask is {w}x{h}, the video {info.width}x{info.height}; give one as large")
+        check_mask(self.mask, info.width, info.height)
         acts = "where flicker is found" if self.gate == "auto" else "on every frame"
         tiles, fine = TILES[0] * TILES[1], FINE[0] * FINE[1]
         # of each frame in the window: quantiles, ranks and levels of groups; until it is given out its pictures and

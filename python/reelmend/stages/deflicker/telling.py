@@ -6,7 +6,7 @@ from ...frame import Frame
 from .exposure import NEIGHBOURS, RADIUS, exposed_share, filtered_illumination, singular_frames
 from .findings import Findings, Kind
 from .item import Item
-from .signature import inside, structure_of
+from .signature import Structure, inside, structure_of
 from .tonal import COLOR, Judged, Tonal
 
 __all__ = ["tell"]
@@ -18,8 +18,9 @@ def tell(item: Item, judged: Judged, frame: Frame, tonal: Tonal) -> Findings:
     """Findings of one frame as it is given out."""
     assert item.source is not None
     touched = frame.planes is not item.source.planes
-    before = _levels(item.source, item)
-    after = _levels(frame, item) if touched else before
+    assert item.structure is not None
+    before = _levels(item.source, item, item.structure if item.found.gains is None else structure_of(item.source))
+    after = _levels(frame, item, structure_of(frame)) if touched else before
     values, own = tonal.values(RADIUS + NEIGHBOURS)
     tables = filtered_illumination(values)
     kinds, note = _kinds(item, judged, frame)
@@ -40,8 +41,8 @@ def tell(item: Item, judged: Judged, frame: Frame, tonal: Tonal) -> Findings:
     )
 
 
-def _levels(frame: Frame, item: Item) -> tuple[float, float, float]:
-    tiles = structure_of(frame).fine
+def _levels(frame: Frame, item: Item, structure: Structure) -> tuple[float, float, float]:
+    tiles = structure.fine
     window = inside((tiles.shape[1], tiles.shape[2]), item.region, frame.width, frame.height)
     r, g, b = (float(c[window].mean()) * 255 for c in tiles)
     return r, g, b

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import ops
 from .curves import period_weights, scene_weights, tone_change
-from .gate import Evidence, Gate, group_changes
+from .gate import WINDOW, Evidence, Gate, group_changes
 from .item import Item
 from .kinds import Regular, alternation, color_share, fade_of, flash_of, steps
 from .signature import tones_of
@@ -19,7 +20,6 @@ from .track import Track
 __all__ = ["COLOR", "Judged", "Tonal"]
 
 _EVERY = 4  # frames between two searches for flicker of a fixed period
-_REACH = 32  # frames on both sides that tell alternation
 _FLASH_PAST, _FLASH_FUTURE = 10, 5  # frames around that tell a flash
 _FLASH_BEYOND = 8.0  # times the flicker, where this many frames tell what it is
 _FLASH_KNOWN = 24
@@ -115,7 +115,7 @@ class Tonal:
             self._values.clear()
             self._value_shot = item.shot
         past = [v for i, v in self._values if i >= item.index - reach]
-        ahead = [i for t, i in list(self._window)[self._at : self._at + reach + 1] if t is track]
+        ahead = [i for t, i in islice(self._window, self._at, self._at + reach + 1) if t is track]
         now = [i.tones.value for i in ahead if i.tones is not None]
         self._values.append((item.index, now[0]))
         return np.stack([*past, *now]), len(past)
@@ -135,13 +135,13 @@ class Tonal:
 
     def _look(self, track: Track, item: Item) -> Judged:
         index = item.index
+        changes, frames = track.changes(index, WINDOW)
         if not 0 <= index - self._looked < _EVERY or item.cut:
             self._looked = index
-            changes, frames = track.changes(index, _REACH)
             swings = alternation(changes, int(frames[0])) if len(frames) else None
             self._regular = (swings, steps(*track.changes(index)))
         swings, stairs = self._regular
-        deviations, changes = track.evidence(index, self._flashes.get(track.shot, ()))
+        deviations = track.deviations(index, self._flashes.get(track.shot, ()))
         regular = swings is not None or stairs is not None
         evidence = self._gate.advance(track.shot, deviations, changes, regular)
         found = Judged(evidence, alternates=swings, steps=stairs, amount=self._gate.amount)

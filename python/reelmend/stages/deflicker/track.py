@@ -61,22 +61,19 @@ class Track:
             self._deviations.drop()
             self._deviation_index.drop()
 
-    def evidence(self, index: int, flashes: Collection[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Deviations and changes of the frames within the gate's window of one; of flashes no deviations."""
-        changes = self._changes.all()[1:][self._near(self._index.all()[1:], index)]
+    def deviations(self, index: int, flashes: Collection[int]) -> NDArray[np.float32]:
+        """Deviations of the frames within the gate's window of one, without flashes."""
         if not len(self._deviations):
-            return changes[:0], changes
+            return self._changes.all()[:0]
         frames = self._deviation_index.all()
-        near = self._near(frames, index)
-        deviations = self._deviations.all()[near]
-        if flashes:
-            deviations = deviations[~np.isin(frames[near], list(flashes))]
-        return deviations, changes
+        near = _near(frames, index, WINDOW)
+        result: NDArray[np.float32] = self._deviations.all()[near]
+        return result[~np.isin(frames[near], list(flashes))] if flashes else result
 
     def changes(self, index: int, reach: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Changes of the frames within `reach` of one (of all), and the numbers of these frames."""
         indices = self._index.all()[1:]
-        near = slice(None) if reach is None else slice(*np.searchsorted(indices, (index - reach, index + reach + 1)))
+        near = slice(None) if reach is None else _near(indices, index, reach)
         return self._changes.all()[1:][near], indices[near]
 
     def around(self, index: int, before: int, after: int) -> tuple[NDArray[np.float32], int]:
@@ -99,10 +96,6 @@ class Track:
         ranks = self._ranks.all()
         return self._changes.all()[1:][first:end], float(ranks[first] @ ranks[end])
 
-    @staticmethod
-    def _near(indices: NDArray[np.int64], index: int) -> slice:
-        return slice(*np.searchsorted(indices, (index - WINDOW, index + WINDOW + 1)))
-
     def moves(self) -> NDArray[np.float32]:
         """How unlike the frame before each frame is."""
         return self._moves.all()
@@ -115,3 +108,7 @@ class Track:
         """Quantiles of all frames, how alike each is to one of them, and how many frames away."""
         assert item.structure is not None
         return self._quantiles.all(), self._ranks.all() @ item.structure.ranks, self._index.all() - item.index
+
+
+def _near(indices: NDArray[np.int64], index: int, reach: int) -> slice:
+    return slice(*np.searchsorted(indices, (index - reach, index + reach + 1)))
