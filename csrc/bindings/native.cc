@@ -20,70 +20,28 @@ struct CpuLaunchers {
     py::gil_scoped_release released;
   };
 
-  template <class... A>
-  static void yuv_to_rgb(Scope&, A&&... a) {
-    cpu::yuv_to_rgb(std::forward<A>(a)...);
+#define RM_LAUNCH(name)                \
+  template <class... A>                \
+  static void name(Scope&, A&&... a) { \
+    cpu::name(std::forward<A>(a)...);  \
   }
-  template <class... A>
-  static void rgb_to_yuv(Scope&, A&&... a) {
-    cpu::rgb_to_yuv(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void histogram_rgb(Scope&, A&&... a) {
-    cpu::histogram_rgb(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void histogram_yuv(Scope&, A&&... a) {
-    cpu::histogram_yuv(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void quantiles(Scope&, A&&... a) {
-    cpu::quantiles(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void smooth(Scope&, A&&... a) {
-    cpu::smooth(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void apply_lut(Scope&, A&&... a) {
-    cpu::apply_lut(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void map_tones(Scope&, A&&... a) {
-    cpu::map_tones(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void map_tones_rgb(Scope&, A&&... a) {
-    cpu::map_tones_rgb(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void map_tones_gray(Scope&, A&&... a) {
-    cpu::map_tones_gray(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void exposure_yuv(Scope&, A&&... a) {
-    cpu::exposure_yuv(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void exposure_rgb(Scope&, A&&... a) {
-    cpu::exposure_rgb(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void area_mean(Scope&, A&&... a) {
-    cpu::area_mean(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void resize(Scope&, A&&... a) {
-    cpu::resize(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void warp(Scope&, A&&... a) {
-    cpu::warp(std::forward<A>(a)...);
-  }
-  template <class... A>
-  static void warp_blend(Scope&, A&&... a) {
-    cpu::warp_blend(std::forward<A>(a)...);
-  }
+  RM_LAUNCH(yuv_to_rgb)
+  RM_LAUNCH(rgb_to_yuv)
+  RM_LAUNCH(histogram_rgb)
+  RM_LAUNCH(histogram_yuv)
+  RM_LAUNCH(quantiles)
+  RM_LAUNCH(smooth)
+  RM_LAUNCH(apply_lut)
+  RM_LAUNCH(map_tones)
+  RM_LAUNCH(map_tones_rgb)
+  RM_LAUNCH(map_tones_gray)
+  RM_LAUNCH(exposure_yuv)
+  RM_LAUNCH(exposure_rgb)
+  RM_LAUNCH(area_mean)
+  RM_LAUNCH(resize)
+  RM_LAUNCH(warp)
+  RM_LAUNCH(warp_blend)
+#undef RM_LAUNCH
 };
 
 // The x86-64 level whose clones the loader picked.
