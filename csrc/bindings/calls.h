@@ -5,11 +5,13 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/scatter_calls.h"
 
 namespace reelmend::bind {
 
 template <class L>
 void def_calls(py::module_& m) {
+  def_scatter<L>(m);
   constexpr Device device = L::kDevice;
   using StreamArg = typename L::StreamArg;
 

@@ -10,6 +10,7 @@ from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
+from .scatter import project_flow, splat
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
@@ -22,11 +23,13 @@ __all__ = [
     "exposure_map",
     "histogram",
     "map_tones",
+    "project_flow",
     "quantiles",
     "resize",
     "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "splat",
     "to_host",
     "warp",
     "warp_blend",
