@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "ops/projection.h"
 
 namespace reelmend::bind {
 
@@ -19,6 +20,7 @@ inline void expect_field(const Array& a, const std::string& what) {
     fail(what + ": expected sides of at most " + std::to_string(kMaxSide));
   }
   if (a.shape[1] < 1 || a.shape[2] < 1) fail(what + ": an empty flow, shape " + text(a.shape));
+  if (a.shape[1] * a.shape[2] >= kMostProjected) fail(what + ": expected fewer than 2^29 pixels; got " + text(a.shape));
 }
 
 // The words that were given, if they are enough.

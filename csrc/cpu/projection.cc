@@ -1,12 +1,15 @@
 #include "ops/projection.h"
 
+#include <atomic>
+
 #include "cpu/ops.h"
 #include "cpu/scatter.h"
 
 namespace reelmend::cpu {
 namespace {
 
-using C = Cell<2, true>;
+template <bool kWeighted>
+using CellOf = Cell<2, kWeighted>;
 
 RM_CLONES void back_row(const float* __restrict u, const float* __restrict v, float t, uint32_t* __restrict to, int n) {
   for (int i = 0; i < n; ++i) {
@@ -17,8 +20,50 @@ RM_CLONES void back_row(const float* __restrict u, const float* __restrict v, fl
   }
 }
 
+template <class C>
 RM_CLONES void hole_row(const uint64_t* __restrict cells, uint8_t* __restrict to, int step, int n) {
   for (int i = 0; i < n; ++i) to[i * step] = cells[i * C::kSums + C::kWeight] == 0 ? 1 : 0;
+}
+
+RM_CLONES float most_of_row(const float* __restrict w, float most, int n) {
+  int bits = bits_of_float(most);  // of floats that are not negative: in their order
+  for (int i = 0; i < n; ++i) {
+    const int here = bits_of_float(tame_metric<Splat::linear>(w[i]));
+    bits = here > bits ? here : bits;
+  }
+  return float_of_bits(bits);
+}
+
+float most_of(const Plane<const float>& weight) {
+  std::atomic<float> most = 0.0f;
+  parallel(weight.height, 32, [&](int first, int last) {
+    float buffer[kChunk];
+    float mine = 0.0f;
+    for (int y = first; y < last; ++y) {
+      for (int x = 0; x < weight.width; x += kChunk) {
+        const int n = std::min(kChunk, weight.width - x);
+        mine = most_of_row(row_of_floats(weight, x, y, buffer, n), mine, n);
+      }
+    }
+    float old = most.load();
+    while (old < mine && !most.compare_exchange_weak(old, mine)) {
+    }
+  });
+  return most.load();
+}
+
+// The sums of the 2 x 2 cells that end in each of a row, counted twice in the last row of the picture. The first has a
+// neighbour to its left: a cell of the margin, which is 0.
+template <class C>
+RM_CLONES void box_row(const uint64_t* __restrict cells, const uint64_t* __restrict above, bool twice,
+                       uint64_t* __restrict to, int n) {
+  const uint64_t* const left = cells - C::kSums;
+  const uint64_t* const above_left = above - C::kSums;
+  const uint64_t again = twice ? ~uint64_t{0} : 0;
+  for (int i = 0; i < n * C::kSums; ++i) {
+    const uint64_t own = cells[i] + left[i];
+    to[i] = own + (own & again) + (above[i] + above_left[i]);
+  }
 }
 
 // Calls f(x) for the holes of a row from column `first` to `last`; where there are none, eight at a time are passed.
@@ -79,7 +124,8 @@ void fill_row(const Plane<uint8_t>& holes, const Plane<float>& u, const Plane<fl
 }  // namespace
 
 int64_t project_words(int width, int height, bool weighted, int workers) {
-  return scatter_words(BandShape(width, height, C::kSums, weighted), workers);
+  const int sums = weighted ? CellOf<true>::kSums : CellOf<false>::kSums;
+  return scatter_words(BandShape(width, height, sums, false), workers);
 }
 
 void project_flow(const Flow& flow, const Plane<const float>& weight, bool fill, const Plane<float>& u,
@@ -89,22 +135,35 @@ void project_flow(const Flow& flow, const Plane<const float>& weight, bool fill,
     back_row(row_of_floats(flow.u, x, y, buffer[0], n), row_of_floats(flow.v, x, y, buffer[1], n), flow.scale, values,
              n);
   };
-  const auto store = [&](int y, const uint64_t* cells) {
-    float value[kChunk];
-    for (int x = 0; x < u.width; x += kChunk) {
-      const int n = std::min(kChunk, u.width - x);
-      const uint64_t* const from = cells + x * C::kSums;
-      mean_row<C, float>(from, 0, value, n);
-      store_row(value, u.row(y) + x * u.step, u.step, 0.0f, n);
-      mean_row<C, float>(from, 1, value, n);
-      store_row(value, v.row(y) + x * v.step, v.step, 0.0f, n);
-      hole_row(from, holes.row(y) + x * holes.step, holes.step, n);
-    }
+  const auto run = [&](auto cell, auto mode, float most) {
+    using C = decltype(cell);
+    const auto store = [&](int y, const uint64_t* cells, const uint64_t* above) {
+      constexpr int kRun = 128;
+      uint64_t sums[kRun * C::kSums];
+      float value[kRun];
+      const bool last_row = y + 1 == u.height;
+      for (int x = 0; x < u.width; x += kRun) {
+        const int n = std::min(kRun, u.width - x);
+        box_row<C>(cells + x * C::kSums, above + x * C::kSums, last_row, sums, n);
+        if (x + n == u.width) {
+          for (int s = 0; s < C::kSums; ++s) {
+            const int last = (u.width - 1) * C::kSums + s;
+            sums[(n - 1) * C::kSums + s] += (last_row ? 2 : 1) * cells[last] + above[last];
+          }
+        }
+        mean_row<C, float>(sums, 0, value, n);
+        store_row(value, u.row(y) + x * u.step, u.step, 0.0f, n);
+        mean_row<C, float>(sums, 1, value, n);
+        store_row(value, v.row(y) + x * v.step, v.step, 0.0f, n);
+        hole_row<C>(sums, holes.row(y) + x * holes.step, holes.step, n);
+      }
+    };
+    scatter<C, decltype(mode)::kValue, Box>(flow, weight, most, {scratch, words}, load, store);
   };
   if (weight.data) {
-    scatter<C, Splat::linear, Box>(flow, weight, {scratch, words}, load, store);
+    run(CellOf<true>{}, ModeOf<Splat::linear>{}, most_of(weight));
   } else {
-    scatter<C, Splat::average, Box>(flow, weight, {scratch, words}, load, store);
+    run(CellOf<false>{}, ModeOf<Splat::average>{}, 0.0f);
   }
   if (!fill) return;
   parallel(u.width, 64, [&](int first, int last) { look_up_and_down(holes, u, first, last); });

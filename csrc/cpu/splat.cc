@@ -56,7 +56,7 @@ void splat(const Plane<const T>* in, int count, const Flow& flow, Splat mode, co
         for (int i = 0; i < n; ++i) values[i * kLanes<C> + C::kPlanes] = 1;
       }
     };
-    const auto store = [&](int y, const uint64_t* cells) {
+    const auto store = [&](int y, const uint64_t* cells, const uint64_t*) {
       float value[kChunk];
       for (int x = 0; x < coverage.width; x += kChunk) {
         const int n = std::min(kChunk, coverage.width - x);
@@ -69,7 +69,7 @@ void splat(const Plane<const T>* in, int count, const Flow& flow, Splat mode, co
         store_row(value, coverage.row(y) + x * coverage.step, coverage.step, 0.0f, n);
       }
     };
-    scatter<C, decltype(m)::kValue, Tent>(flow, metric, {scratch, words}, load, store);
+    scatter<C, decltype(m)::kValue, Tent>(flow, metric, 0.0f, {scratch, words}, load, store);
   });
 }
 

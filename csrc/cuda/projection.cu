@@ -5,7 +5,8 @@
 namespace reelmend::cuda {
 namespace {
 
-using C = Cell<2, true>;
+template <bool kWeighted>
+using CellOf = Cell<2, kWeighted>;
 constexpr int kThreads = 128;
 constexpr int kWarp = 32;
 constexpr unsigned kAll = 0xffffffffu;
@@ -18,16 +19,44 @@ struct LoadWayBack {
   }
 };
 
+// The largest depth weight: that of a warp's pixels, then of the picture. `most` begins at 0, as bits of a float.
+struct FindMost {
+  Plane<const float> weight;
+  int* most;
+
+  __device__ void operator()(int x, int y) const {
+    const int mine = bits_of_float(tame_metric<Splat::linear>(weight.at(x, y)));
+    const unsigned active = __activemask();
+    int largest = mine;
+#if __CUDA_ARCH__ >= 800
+    largest = __reduce_max_sync(active, mine);
+    if (mine != largest) return;
+#endif
+    if (largest > *const_cast<volatile int*>(most)) atomicMax(most, largest);
+  }
+};
+
+template <class C>
 struct StoreFlow {
   Sums sums;
   Plane<float> u, v;
   Plane<uint8_t> holes;
 
   __device__ void operator()(int x, int y) const {
-    const uint64_t* const cell = sums.cells + (static_cast<int64_t>(y) * sums.width + x) * C::kSums;
-    u.at(x, y) = mean_of<C, float>(cell, 0);
-    v.at(x, y) = mean_of<C, float>(cell, 1);
-    holes.at(x, y) = cell[C::kWeight] == 0 ? 1 : 0;
+    const int64_t down = static_cast<int64_t>(sums.width) * C::kSums;
+    const uint64_t* const cell = sums.cells + y * down + static_cast<int64_t>(x) * C::kSums;
+    const uint64_t across = x + 1 == sums.width ? 2 : 1;
+    const uint64_t along = y + 1 == sums.height ? 2 : 1;
+    uint64_t box[C::kSums];
+    for (int s = 0; s < C::kSums; ++s) {
+      box[s] = along * across * cell[s];
+      if (x > 0) box[s] += along * cell[s - C::kSums];
+      if (y > 0) box[s] += across * cell[s - down];
+      if (x > 0 && y > 0) box[s] += cell[s - down - C::kSums];
+    }
+    u.at(x, y) = mean_of<C, float>(box, 0);
+    v.at(x, y) = mean_of<C, float>(box, 1);
+    holes.at(x, y) = box[C::kWeight] == 0 ? 1 : 0;
   }
 };
 
@@ -103,18 +132,27 @@ struct FillHoles {
 }  // namespace
 
 int64_t project_words(int width, int height, bool weighted, int) {
-  return sum_words<C>(width, height, weighted);
+  return weighted ? cell_words<CellOf<true>>(width, height) + 1 : cell_words<CellOf<false>>(width, height);
 }
 
 cudaError_t project_flow(const Flow& flow, const Plane<const float>& weight, bool fill, const Plane<float>& u,
                          const Plane<float>& v, const Plane<uint8_t>& holes, int* scratch, int64_t,
                          cudaStream_t stream) {
-  const Sums sums = sums_of<C>(u.width, u.height, scratch);
-  const LoadWayBack load{flow};
-  cudaError_t status = weight.data ? scatter<C, Splat::linear, Box>(flow, weight, sums, load, stream)
-                                   : scatter<C, Splat::average, Box>(flow, weight, sums, load, stream);
-  if (status != cudaSuccess) return status;
-  status = cuda::map(StoreFlow{sums, u, v, holes}, u.width, u.height, stream);
+  const auto run = [&](auto cell, auto mode) {
+    using C = decltype(cell);
+    const Sums sums = sums_of<C>(u.width, u.height, scratch);
+    if constexpr (C::kWide) {
+      const cudaError_t cleared = cudaMemsetAsync(sums.most, 0, sizeof(int), stream);
+      if (cleared != cudaSuccess) return cleared;
+      const cudaError_t found = cuda::map(FindMost{weight, sums.most}, u.width, u.height, stream);
+      if (found != cudaSuccess) return found;
+    }
+    const cudaError_t added = scatter<C, decltype(mode)::kValue, Box>(flow, weight, sums, LoadWayBack{flow}, stream);
+    if (added != cudaSuccess) return added;
+    return cuda::map(StoreFlow<C>{sums, u, v, holes}, u.width, u.height, stream);
+  };
+  cudaError_t status =
+      weight.data ? run(CellOf<true>{}, ModeOf<Splat::linear>{}) : run(CellOf<false>{}, ModeOf<Splat::average>{});
   if (status != cudaSuccess || !fill) return status;
   const auto blocks = [](int n, int each) { return static_cast<unsigned>((n + each - 1) / each); };
   columns_kernel<<<blocks(u.width, kThreads), kThreads, 0, stream>>>(holes, u);

@@ -1,11 +1,12 @@
 // How a GPU scatters: one thread a source pixel, atomic additions to cells of the whole picture, then one thread a
 // place. As on the CPU (cpu/scatter.h), of which it has the sums to the bit.
 //
-// Scratch: cells, then, where there is a metric, the largest one given to each place, as ordered integers.
+// Scratch: cells, then, where there is a metric, the largest one given to each place (Tent) or the largest of all
+// (Box), as ordered integers.
 #pragma once
 
 #include "cuda/launch.cuh"
-#include "ops/splat.h"
+#include "ops/projection.h"
 
 namespace reelmend::cuda {
 
@@ -30,11 +31,11 @@ struct Sums {
 };
 
 template <class C>
-int64_t sum_words(int width, int height, bool by_metric) {
-  return static_cast<int64_t>(width) * height * (C::kSums * 2 + (by_metric ? 1 : 0));
+int64_t cell_words(int width, int height) {
+  return static_cast<int64_t>(width) * height * C::kSums * 2;
 }
 
-// Calls f(k, place) for each of the four places inside the picture that pixel (x, y) gives something to.
+// Calls f(corner, place) for each of the places inside the picture that pixel (x, y) gives something to.
 template <class Rule, class F>
 __device__ __forceinline__ void each_corner(const Flow& flow, const Sums& sums, int x, int y, const F& f) {
   const Shift u = shift_of(flow.u.at(x, y), flow.scale);
@@ -43,7 +44,7 @@ __device__ __forceinline__ void each_corner(const Flow& flow, const Sums& sums, 
   const float py = static_cast<float>(y) + v.whole;
   const Extent extent{static_cast<float>(sums.width - 1), static_cast<float>(sums.height - 1)};
   const Corners c = Rule::corners(extent, px, u.part, py, v.part);
-  for (int k = 0; k < 4; ++k) {
+  for (int k = 0; k < Rule::kCorners; ++k) {
     const int to_x = static_cast<int>(px) + (k & 1);
     const int to_y = static_cast<int>(py) + (k >> 1);
     const bool inside = to_x >= 0 && to_x < sums.width && to_y >= 0 && to_y < sums.height;
@@ -83,8 +84,7 @@ struct AddCells {
     uint32_t values[C::kPlanes];
     load(x, y, values);
     each_corner<Rule>(flow, sums, x, y, [&](int corner, int64_t place) {
-      const float most = kMode == Splat::average ? 0.0f : float_of_ordered(sums.most[place]);
-      const uint64_t weight = static_cast<uint64_t>(weight_of<kMode>(corner, m, most));
+      const uint64_t weight = static_cast<uint64_t>(weigh(corner, m, place));
       uint64_t* const cell = sums.cells + place * C::kSums;
       for (int p = 0; p < C::kPlanes; ++p) {
         const uint64_t amount = weight * values[p];
@@ -96,31 +96,30 @@ struct AddCells {
         }
       }
       add_to(cell + C::kWeight, weight);
-      if constexpr (C::kWide) add_to(cell + C::kCorner, static_cast<uint64_t>(corner));
+      if constexpr (C::kWide && Rule::kCorners == 4) add_to(cell + C::kCorner, static_cast<uint64_t>(corner));
     });
+  }
+
+  __device__ int weigh(int corner, float m, int64_t place) const {
+    if constexpr (kMode == Splat::average) return corner;
+    if constexpr (Rule::kCorners == 1) return depth_weight_of(corner, m, float_of_ordered(*sums.most));
+    return weight_of<kMode>(corner, m, float_of_ordered(sums.most[place]));
   }
 };
 
-// Scatters; store(x, y) is called for every place, after which it finds its sums in `sums`.
+// Adds up the cells of the whole picture. Where there is a metric, the largest ones were found before.
 template <class C, Splat kMode, class Rule, class Load>
 cudaError_t scatter(const Flow& flow, const Plane<const float>& metric, const Sums& sums, const Load& load,
                     cudaStream_t stream) {
-  const size_t places = static_cast<size_t>(sums.width) * static_cast<size_t>(sums.height);
-  cudaError_t status = cudaMemsetAsync(sums.cells, 0, places * C::kSums * sizeof(uint64_t), stream);
+  const size_t bytes = static_cast<size_t>(cell_words<C>(sums.width, sums.height)) * sizeof(int);
+  const cudaError_t status = cudaMemsetAsync(sums.cells, 0, bytes, stream);
   if (status != cudaSuccess) return status;
-  if constexpr (kMode != Splat::average) {
-    status = cudaMemsetAsync(sums.most, kLeastByte, places * sizeof(int), stream);
-    if (status != cudaSuccess) return status;
-    status = cuda::map(RaiseMost<kMode, Rule>{flow, metric, sums}, sums.width, sums.height, stream);
-    if (status != cudaSuccess) return status;
-  }
   return cuda::map(AddCells<C, kMode, Rule, Load>{flow, metric, sums, load}, sums.width, sums.height, stream);
 }
 
 template <class C>
 Sums sums_of(int width, int height, int* scratch) {
-  const int64_t places = static_cast<int64_t>(width) * height;
-  return {reinterpret_cast<uint64_t*>(scratch), scratch + places * C::kSums * 2, width, height};
+  return {reinterpret_cast<uint64_t*>(scratch), scratch + cell_words<C>(width, height), width, height};
 }
 
 }  // namespace reelmend::cuda

@@ -32,8 +32,10 @@ struct StoreMeans {
 
 template <class T>
 int64_t splat_words(int width, int height, int count, Splat mode, int) {
-  return with_splat<T>(
-      mode, count, [&](auto cell, auto) { return sum_words<decltype(cell)>(width, height, mode != Splat::average); });
+  const int64_t places = static_cast<int64_t>(width) * height;
+  return with_splat<T>(mode, count, [&](auto cell, auto) {
+    return cell_words<decltype(cell)>(width, height) + (mode == Splat::average ? 0 : places);
+  });
 }
 
 template <class T>
@@ -49,7 +51,16 @@ cudaError_t splat(const Plane<const T>* in, int count, const Flow& flow, Splat m
       load.in[p] = in[p];
       store.out[p] = out[p];
     }
-    const cudaError_t status = scatter<C, decltype(m)::kValue, Tent>(flow, metric, sums, load, stream);
+    constexpr Splat kMode = decltype(m)::kValue;
+    cudaError_t status = cudaSuccess;
+    if constexpr (kMode != Splat::average) {
+      const size_t places = static_cast<size_t>(sums.width) * static_cast<size_t>(sums.height);
+      status = cudaMemsetAsync(sums.most, kLeastByte, places * sizeof(int), stream);
+      if (status != cudaSuccess) return status;
+      status = cuda::map(RaiseMost<kMode, Tent>{flow, metric, sums}, sums.width, sums.height, stream);
+      if (status != cudaSuccess) return status;
+    }
+    status = scatter<C, kMode, Tent>(flow, metric, sums, load, stream);
     if (status != cudaSuccess) return status;
     return cuda::map(store, coverage.width, coverage.height, stream);
   });

@@ -48,39 +48,24 @@ struct Cell {
 constexpr float kCornerUnit = 65536.0f;
 constexpr float kShareUnit = 16384.0f;
 
+struct Extent {
+  float last_x, last_y;
+};
+
 // What a pixel gives to (0, 0), (1, 0), (0, 1), (1, 1) from its place; whole numbers.
 struct Corners {
   float w[4];
 };
 
-struct Extent {
-  float last_x, last_y;
-};
-
-// Fractions in units of 2^-16. The product is rounded in fp32 (to 2^-8 of a unit), so the other three, which are
-// differences, miss their exact values by less than 0.51: being whole, they are not negative.
+// Bilinear. Fractions in units of 2^-16. The product is rounded in fp32 (to 2^-8 of a unit), so the other three, which
+// are differences, miss their exact values by less than 0.51: being whole, they are not negative.
 struct Tent {
+  static constexpr int kCorners = 4;
   RM_HD static Corners corners(const Extent&, float, float part_x, float, float part_y) {
     const float x = floorf(part_x * kCornerUnit + 0.5f);
     const float y = floorf(part_y * kCornerUnit + 0.5f);
     const float both = floorf(x * y * (1.0f / kCornerUnit) + 0.5f);
     return {{(kCornerUnit - x) - (y - both), x - both, y - both, both}};
-  }
-};
-
-// DAIN's flow projection: a quarter to each of the four, if the place lies inside; in the last column (row) there is
-// no neighbour further on, and its share goes to the column (row) itself.
-struct Box {
-  RM_HD static Corners corners(const Extent& e, float place_x, float part_x, float place_y, float part_y) {
-    const float edge_x = place_x == e.last_x ? 1.0f : 0.0f;
-    const float edge_y = place_y == e.last_y ? 1.0f : 0.0f;
-    const float x = place_x + (part_x > 0.0f ? edge_x : 0.0f);
-    const float y = place_y + (part_y > 0.0f ? edge_y : 0.0f);
-    const float in_x = x >= 0.0f ? (x <= e.last_x ? 0.25f : 0.0f) : 0.0f;
-    const float in_y = y >= 0.0f ? (y <= e.last_y ? kCornerUnit : 0.0f) : 0.0f;
-    const float quarter = in_x * in_y;
-    const float left = 1.0f + edge_x, right = 1.0f - edge_x, top = 1.0f + edge_y, bottom = 1.0f - edge_y;
-    return {{quarter * left * top, quarter * right * top, quarter * left * bottom, quarter * right * bottom}};
   }
 };
 
@@ -171,7 +156,11 @@ RM_HD float mean_of(const uint64_t* cell, int plane) {
   const double weight = double_of(cell[C::kWeight]);
   const double divisor = weight > 0.0 ? weight : 1.0;
   if constexpr (!C::kWide) {
-    return static_cast<float>(double_of(cell[plane]) / divisor);
+    const double sum = double_of(cell[plane]);
+    if constexpr (std::is_same_v<T, float>) {
+      return static_cast<float>((sum - weight * 2147483648.0) / divisor * (1.0 / 65536.0));
+    }
+    return static_cast<float>(sum / divisor);
   } else {
     const double low = double_of(cell[2 * plane]);
     const double high = double_of(cell[2 * plane + 1]);

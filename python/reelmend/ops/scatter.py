@@ -49,7 +49,7 @@ def splat(
 
     Sums are of integers, so the result does not depend on threads or on the GPU's scheduling. Whole displacements
     give the samples themselves, bit for bit (floats: those that are multiples of 2^-16 within the range). Memory
-    taken for the time of the call: on the CPU about 1 MiB a thread; on a GPU, a pixel, 16, 32, 32 and 48 bytes for one
+    taken for the time of the call: on the CPU about 2 MiB a thread; on a GPU, a pixel, 16, 32, 32 and 48 bytes for one
     to four planes of integers in mode "average", else 32, 48, 64 and 80 (and 4 with a metric). Sides are at most 65536.
     Errors: ArrayError. Source: Niklaus and Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020.
     """
@@ -97,15 +97,16 @@ def project_flow(
 
     flow          float32 (2, height, width) as in warp, from the first frame to the second; NaN and infinity count as 0
     t             the time between: 0 the first frame, 1 the second; any finite number
-    depth_weight  float32 (height, width) >= 0, of any range: how near each pixel is (DAIN: 1 / depth); what is near
-                  hides what is far behind. 0, negative and NaN give nothing. None: all alike
+    depth_weight  float32 (height, width) >= 0: how near each pixel is (DAIN: 1 / depth); what is near hides what is far
+                  behind. Taken in units of 2^-30 of the largest, at least one; 0, negative and NaN give nothing.
+                  None: all alike
     fill          give holes the mean of the nearest places to the left, right, above and below that are none, as far
                   as there are such; else they are 0
     out           as the result: (flow, holes); may not overlap the inputs
 
     Returns (flow, holes): float32 (2, height, width), and uint8 (height, width) that is 1 where a place was given
-    nothing, filled or not. Takes memory as splat does for two planes of floats. Sides are at most 65536. Errors:
-    ArrayError. Source: Bao et al., "Depth-Aware Video Frame Interpolation", CVPR 2019.
+    nothing, filled or not. Memory taken for the time of the call: on the CPU about 2 MiB a thread, on a GPU 32 bytes a
+    pixel, 48 with depth weights. Sides are at most 65536, and fewer than 2^29 pixels. Errors: ArrayError. Source: Bao et al., "Depth-Aware Video Frame Interpolation", CVPR 2019.
     """
     flow = as_input(flow)
     time = _factor("t", t)
