@@ -71,9 +71,7 @@ def splat(
     targets = _targets(planes, inputs, given, read)
     coverage = _beside(coverage, tuple(like.shape), np.float32, like, [*read, *targets])
     scratch = empty((words,), np.int32, like)
-    module.splat(
-        inputs, flow, factor, _MODES[mode], metric, most, targets, coverage, scratch, stream_of(like, stream)
-    )
+    module.splat(inputs, flow, factor, _MODES[mode], metric, most, targets, coverage, scratch, stream_of(like, stream))
     return _result(planes, targets, given), coverage
 
 
