@@ -104,7 +104,8 @@ def project_flow(
 
     Returns (flow, holes): float32 (2, height, width), and uint8 (height, width) that is 1 where a place was given
     nothing, filled or not. Memory taken for the time of the call: on the CPU about 2 MiB a thread, on a GPU 32 bytes a
-    pixel, 48 with depth weights. Sides are at most 65536, and fewer than 2^29 pixels. Errors: ArrayError. Source: Bao et al., "Depth-Aware Video Frame Interpolation", CVPR 2019.
+    pixel, 48 with depth weights. Sides are at most 65536, and fewer than 2^29 pixels. Errors: ArrayError. Source: Bao
+    et al., "Depth-Aware Video Frame Interpolation", CVPR 2019.
     """
     flow = as_input(flow)
     time = _factor("t", t)
