@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/motion_calls.h"
 
 namespace reelmend::bind {
 
@@ -286,6 +287,8 @@ void def_calls(py::module_& m) {
                     sampler_of(how), static_cast<float>(max_code), to.data());
     });
   });
+
+  def_motion<L>(m);
 }
 
 }  // namespace reelmend::bind

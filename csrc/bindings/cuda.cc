@@ -74,6 +74,8 @@ struct CudaLaunchers {
   RM_LAUNCH(resize)
   RM_LAUNCH(warp)
   RM_LAUNCH(warp_blend)
+  RM_LAUNCH(consistency)
+  RM_LAUNCH(flows_at)
 #undef RM_LAUNCH
 };
 

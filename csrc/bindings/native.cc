@@ -41,6 +41,8 @@ struct CpuLaunchers {
   RM_LAUNCH(resize)
   RM_LAUNCH(warp)
   RM_LAUNCH(warp_blend)
+  RM_LAUNCH(consistency)
+  RM_LAUNCH(flows_at)
 #undef RM_LAUNCH
 };
 

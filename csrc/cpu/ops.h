@@ -4,6 +4,7 @@
 #include "core/view.h"
 #include "ops/color.h"
 #include "ops/exposure.h"
+#include "ops/flow.h"
 #include "ops/histogram.h"
 #include "ops/resize.h"
 #include "ops/tone.h"
@@ -73,5 +74,11 @@ void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler
 template <class T>
 void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a, const Flow& flow_b,
                 const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out);
+
+// All of one size.
+void consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,
+                 const ConsistencyRule& rule, const Plane<float>& out);
+void flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward, const FlowWeights& weights,
+              const FlowField<float>& first, const FlowField<float>& second);
 
 }  // namespace reelmend::cpu

@@ -54,5 +54,10 @@ template <class T>
 cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a,
                        const Flow& flow_b, const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out,
                        cudaStream_t stream);
+cudaError_t consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,
+                        const ConsistencyRule& rule, const Plane<float>& out, cudaStream_t stream);
+cudaError_t flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward,
+                     const FlowWeights& weights, const FlowField<float>& first, const FlowField<float>& second,
+                     cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -10,6 +10,7 @@ from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
+from .motion import consistency, flows_at
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
@@ -17,9 +18,11 @@ __all__ = [
     "apply_lut",
     "area_mean",
     "beside",
+    "consistency",
     "copy",
     "empty_like",
     "exposure_map",
+    "flows_at",
     "histogram",
     "map_tones",
     "quantiles",

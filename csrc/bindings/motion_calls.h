@@ -1,0 +1,72 @@
+// The calls of the room `motion`: flows compared, combined, cleaned and used. As in calls.h.
+#pragma once
+
+#include "bindings/arguments.h"
+
+namespace reelmend::bind {
+
+// A float32 field (2, height, width), of the first one's size if there is one.
+template <class T>
+FlowField<T> field_of(const Array& a, const std::string& what, const Array* like = nullptr) {
+  const auto [u, v] = pair_of<T>(a, what);
+  if (like && a.shape != like->shape) {
+    fail(what + ": expected shape " + text(like->shape) + "; got " + text(a.shape));
+  }
+  if (u.width > kMaxSide || u.height > kMaxSide) {
+    fail(what + ": expected sides of at most " + std::to_string(kMaxSide));
+  }
+  return {u, v};
+}
+
+// A plane of a field's size.
+template <class T>
+Plane<T> beside_field(const Array& a, const Array& field, const std::string& what) {
+  const auto p = plane<T>(a, what);
+  if (a.shape[0] != field.shape[1] || a.shape[1] != field.shape[2]) {
+    fail(what + ": expected the flow's (height, width), (" + std::to_string(field.shape[1]) + ", " +
+         std::to_string(field.shape[2]) + "); got " + text(a.shape));
+  }
+  return p;
+}
+
+template <class L>
+void def_motion(py::module_& m) {
+  constexpr Device device = L::kDevice;
+  using StreamArg = typename L::StreamArg;
+
+  // rule: relative, absolute, outside, room
+  m.def("consistency",
+        [](const py::object& forward, const py::object& backward,
+           const std::tuple<double, double, double, double>& rule, const py::object& target, StreamArg stream) {
+          const std::vector<Array> in{take(forward, device, "forward", false),
+                                      take(backward, device, "backward", false), take(target, device, "out", true)};
+          const auto f = field_of<const float>(in[0], "forward");
+          const auto b = field_of<const float>(in[1], "backward", &in[0]);
+          const auto to = beside_field<float>(in[2], in[0], "out");
+          const auto [relative, absolute, outside, room] = rule;
+          const ConsistencyRule r{static_cast<float>(relative), static_cast<float>(absolute),
+                                  static_cast<float>(outside), static_cast<float>(room)};
+          typename L::Scope scope(stream, {&in});
+          L::consistency(scope, f, b, r, to);
+        });
+
+  // weights: of forward and backward in the first result, then in the second
+  m.def("flows_at", [](const py::object& forward, const py::object& backward,
+                       const std::tuple<double, double, double, double>& weights,
+                       const std::pair<py::object, py::object>& targets, StreamArg stream) {
+    const std::vector<Array> in{take(forward, device, "forward", false), take(backward, device, "backward", false),
+                                take(targets.first, device, "out[0]", true),
+                                take(targets.second, device, "out[1]", true)};
+    const auto f = field_of<const float>(in[0], "forward");
+    const auto b = field_of<const float>(in[1], "backward", &in[0]);
+    const auto first = field_of<float>(in[2], "out[0]", &in[0]);
+    const auto second = field_of<float>(in[3], "out[1]", &in[0]);
+    const auto [a0, a1, b0, b1] = weights;
+    const FlowWeights w{{static_cast<float>(a0), static_cast<float>(a1)},
+                        {static_cast<float>(b0), static_cast<float>(b1)}};
+    typename L::Scope scope(stream, {&in});
+    L::flows_at(scope, f, b, w, first, second);
+  });
+}
+
+}  // namespace reelmend::bind

@@ -1,0 +1,93 @@
+"""Flows compared, combined, cleaned and used. A flow is float32 (2, height, width) as `warp` takes it, any strides."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArrayError
+from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
+
+__all__ = ["consistency", "flows_at"]
+
+
+def consistency(
+    forward: Array,
+    backward: Array,
+    *,
+    relative: float = 0.01,
+    absolute: float = 0.5,
+    outside: float | None = 0.0,
+    out: Array | None = None,
+    stream: Any = None,
+) -> Array:
+    """How far a flow can be trusted: the forward-backward check, as a confidence of 0..1 for each pixel of frame 0.
+
+    forward   float32 (2, height, width): frame 0 to frame 1, as in warp
+    backward  the same, frame 1 to frame 0, on the grid of frame 1
+    relative, absolute  the limit, below, in parts of the squared lengths and in squared pixels
+    outside   the answer where the flow leads out of the picture (nothing is known there); None: the outermost
+              samples of `backward` are taken as warp's border "edge" does, and the check decides
+    out       float32 (height, width); may not overlap the inputs
+
+    With f a pixel's forward flow and b the backward flow fetched (bilinear) at x + f, d = |f + b|^2 and
+    limit = relative (|f|^2 + |b|^2) + absolute: the confidence is min(1, max(0, 2 - d / limit)). So it is 1 exactly
+    where the rule of the sources, d <= limit, finds no occlusion, and falls to 0 at twice that. NaN or infinity in
+    f or in one of the four samples read gives 0. Errors: ArrayError.
+    Sources: Sundaram et al., "Dense point trajectories by GPU-accelerated large displacement optical flow", ECCV 2010;
+    Ruder et al., "Artistic style transfer for videos", GCPR 2016.
+    """
+    forward, backward = as_input(forward), as_input(backward)
+    if not (_number(relative) and relative >= 0 and _number(absolute) and absolute > 0):
+        raise ArrayError(f"expected relative >= 0 and absolute > 0; got {relative!r} and {absolute!r}")
+    if outside is not None and not (_number(outside) and 0 <= outside <= 1):
+        raise ArrayError(f"outside: expected 0 to 1, or None; got {outside!r}")
+    rule = (float(relative), float(absolute), float(outside or 0.0), math.inf if outside is None else 0.0)
+    if out is None:
+        out = empty(tuple(forward.shape[1:]), np.float32, forward)
+    _apart(out, forward, backward)
+    module_for(forward).consistency(forward, backward, rule, out, stream_of(forward, stream))
+    return out
+
+
+def flows_at(
+    forward: Array, backward: Array, t: float, *, out: tuple[Array, Array] | None = None, stream: Any = None
+) -> tuple[Array, Array]:
+    """Flows from a frame at time t to frames 0 and 1, from the flows between these two: (F_t0, F_t1).
+
+    forward, backward  float32 (2, height, width): F_01 and F_10, as in warp
+    t         0..1: 0 is frame 0, 1 is frame 1
+    out       two arrays like the flows, C-contiguous or not; may not overlap the inputs
+
+    F_t0 = -(1 - t) t F_01 + t^2 F_10 and F_t1 = (1 - t)^2 F_01 - t (1 - t) F_10: motion is taken as straight and even
+    and as smooth in space, for F_01 and F_10 are read at the pixel itself. The results are for warp:
+    warp(frame 0, F_t0) and warp(frame 1, F_t1) are both the frame at t. NaN and infinity stay. Errors: ArrayError.
+    Source: Jiang et al., "Super SloMo", CVPR 2018, equation 4.
+    """
+    forward, backward = as_input(forward), as_input(backward)
+    if not (_number(t) and 0 <= t <= 1):
+        raise ArrayError(f"t: expected 0 to 1; got {t!r}")
+    t = float(t)
+    if out is None:
+        first, second = (empty(tuple(forward.shape), np.float32, forward) for _ in range(2))
+    else:
+        if not isinstance(out, tuple | list) or len(out) != 2:
+            raise ArrayError("out: expected two arrays, for the flows to frames 0 and 1")
+        first, second = out
+        _apart(second, first)
+    _apart(first, forward, backward)
+    _apart(second, forward, backward)
+    weights = (-(1 - t) * t, t * t, (1 - t) * (1 - t), -t * (1 - t))
+    module_for(forward).flows_at(forward, backward, weights, (first, second), stream_of(forward, stream))
+    return first, second
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
+def _apart(out: Array, *read: Array) -> None:
+    if any(overlaps(r, out) for r in read):
+        raise ArrayError("out: it shares memory with another array of the call; give other memory")
