@@ -76,6 +76,7 @@ struct CudaLaunchers {
   RM_LAUNCH(warp_blend)
   RM_LAUNCH(consistency)
   RM_LAUNCH(flows_at)
+  RM_LAUNCH(median_flow)
 #undef RM_LAUNCH
 };
 

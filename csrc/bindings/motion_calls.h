@@ -67,6 +67,15 @@ void def_motion(py::module_& m) {
     typename L::Scope scope(stream, {&in});
     L::flows_at(scope, f, b, w, first, second);
   });
+
+  m.def("median_flow", [](const py::object& flow, int size, const py::object& target, StreamArg stream) {
+    const std::vector<Array> in{take(flow, device, "flow", false), take(target, device, "out", true)};
+    if (size != 3 && size != 5) fail("size: expected 3 or 5; got " + std::to_string(size));
+    const auto from = field_of<const float>(in[0], "flow");
+    const auto to = field_of<float>(in[1], "out", &in[0]);
+    typename L::Scope scope(stream, {&in});
+    L::median_flow(scope, from, size, to);
+  });
 }
 
 }  // namespace reelmend::bind

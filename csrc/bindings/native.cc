@@ -43,6 +43,7 @@ struct CpuLaunchers {
   RM_LAUNCH(warp_blend)
   RM_LAUNCH(consistency)
   RM_LAUNCH(flows_at)
+  RM_LAUNCH(median_flow)
 #undef RM_LAUNCH
 };
 

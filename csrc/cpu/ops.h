@@ -80,5 +80,6 @@ void consistency(const FlowField<const float>& forward, const FlowField<const fl
                  const ConsistencyRule& rule, const Plane<float>& out);
 void flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward, const FlowWeights& weights,
               const FlowField<float>& first, const FlowField<float>& second);
+void median_flow(const FlowField<const float>& in, int size, const FlowField<float>& out);  // size: 3 or 5
 
 }  // namespace reelmend::cpu

@@ -59,5 +59,6 @@ cudaError_t consistency(const FlowField<const float>& forward, const FlowField<c
 cudaError_t flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward,
                      const FlowWeights& weights, const FlowField<float>& first, const FlowField<float>& second,
                      cudaStream_t stream);
+cudaError_t median_flow(const FlowField<const float>& in, int size, const FlowField<float>& out, cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -127,4 +127,23 @@ def _flow_cases(flow: Array) -> list[OpCase]:
             for pair, (wf, wb) in zip(two, ((a0, a1), (b0, b1)), strict=True)
             for f, b, to in zip(flow, back, pair, strict=True)
         ]
-    return [check, at]
+    return [check, at, *_median_cases(flow)]
+
+
+def _median_cases(flow: Array) -> list[OpCase]:
+    cv2 = find_opencv()
+    out = np.empty_like(flow)
+    cases = []
+    for size in (3, 5):
+
+        def ours(size: int = size) -> object:
+            return ops.median_flow(flow, size, out=out)
+
+        cases.append(OpCase(f"median_flow, {size}x{size}", 2 * flow.nbytes, ours))
+        if cv2 is not None:
+
+            def opencv(size: int = size) -> object:
+                return [cv2.medianBlur(f, size, to) for f, to in zip(flow, out, strict=True)]
+
+            cases[-1].peers["opencv"] = opencv
+    return cases

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArrayError
 from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
 
-__all__ = ["consistency", "flows_at"]
+__all__ = ["consistency", "flows_at", "median_flow"]
 
 
 def consistency(
@@ -82,6 +82,26 @@ def flows_at(
     weights = (-(1 - t) * t, t * t, (1 - t) * (1 - t), -t * (1 - t))
     module_for(forward).flows_at(forward, backward, weights, (first, second), stream_of(forward, stream))
     return first, second
+
+
+def median_flow(flow: Array, size: int = 3, *, out: Array | None = None, stream: Any = None) -> Array:
+    """A flow whose components are each replaced by their median over size x size pixels, edges repeated.
+
+    flow  float32 (2, height, width) as in warp. NaN and infinity count as 0
+    size  3 or 5
+    out   like the flow; may not overlap it
+
+    Outliers go and edges of motion stay. A value that is alone gives way to its neighbours'; nothing else is made up:
+    each component of the result is one of the input's. Errors: ArrayError.
+    """
+    flow = as_input(flow)
+    if size not in (3, 5):
+        raise ArrayError(f"size: expected 3 or 5; got {size!r}")
+    if out is None:
+        out = empty(tuple(flow.shape), np.float32, flow)
+    _apart(out, flow)
+    module_for(flow).median_flow(flow, int(size), out, stream_of(flow, stream))
+    return out
 
 
 def _number(value: Any) -> bool:
