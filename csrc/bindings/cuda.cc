@@ -77,6 +77,7 @@ struct CudaLaunchers {
   RM_LAUNCH(consistency)
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
+  RM_LAUNCH(bilateral_flow)
 #undef RM_LAUNCH
 };
 

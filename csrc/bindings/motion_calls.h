@@ -76,6 +76,36 @@ void def_motion(py::module_& m) {
     typename L::Scope scope(stream, {&in});
     L::median_flow(scope, from, size, to);
   });
+
+  // space: (radius + 1,) weights by distance; range: (n,) weights by difference of the guide, `steps` to 1 of it
+  m.def("bilateral_flow",
+        [](const py::object& flow, const py::object& guide, const py::object& confidence, const py::object& space,
+           const py::object& range, double steps, const py::object& target, StreamArg stream) {
+          std::vector<Array> in{take(flow, device, "flow", false), take(guide, device, "guide", false),
+                                take(space, device, "space", false), take(range, device, "range", false),
+                                take(target, device, "out", true)};
+          const auto from = field_of<const float>(in[0], "flow");
+          const auto to = field_of<float>(in[4], "out", &in[0]);
+          if (in[2].shape.size() != 1 || in[3].shape.size() != 1) fail("space, range: expected shape (n,)");
+          const int radius = static_cast<int>(in[2].shape[0]) - 1;
+          if (radius < 0 || radius > kMaxBilateralRadius) {
+            fail("radius: expected 0 to " + std::to_string(kMaxBilateralRadius) + "; got " + std::to_string(radius));
+          }
+          if (in[3].shape[0] < 1 || in[3].shape[0] > (1 << 16)) fail("range: expected 1 to 65536 weights");
+          const BilateralTables t{table<const float>(in[2], in[2].shape, "space"),
+                                  table<const float>(in[3], in[3].shape, "range"), radius, static_cast<float>(steps),
+                                  static_cast<float>(in[3].shape[0] - 1)};
+          Plane<const float> trust{};
+          if (!confidence.is_none()) {
+            in.push_back(take(confidence, device, "confidence", false));
+            trust = beside_field<const float>(in.back(), in[0], "confidence");
+          }
+          on_sample(in[1].dtype, "guide", [&](auto i) {
+            const auto along = beside_field<const decltype(i)>(in[1], in[0], "guide");
+            typename L::Scope scope(stream, {&in});
+            L::bilateral_flow(scope, from, along, trust, t, to);
+          });
+        });
 }
 
 }  // namespace reelmend::bind

@@ -44,6 +44,7 @@ struct CpuLaunchers {
   RM_LAUNCH(consistency)
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
+  RM_LAUNCH(bilateral_flow)
 #undef RM_LAUNCH
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/view.h"
+#include "ops/bilateral.h"
 #include "ops/color.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
@@ -81,5 +82,8 @@ void consistency(const FlowField<const float>& forward, const FlowField<const fl
 void flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward, const FlowWeights& weights,
               const FlowField<float>& first, const FlowField<float>& second);
 void median_flow(const FlowField<const float>& in, int size, const FlowField<float>& out);  // size: 3 or 5
+template <class T>
+void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
+                    const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
 
 }  // namespace reelmend::cpu

@@ -60,5 +60,9 @@ cudaError_t flows_at(const FlowField<const float>& forward, const FlowField<cons
                      const FlowWeights& weights, const FlowField<float>& first, const FlowField<float>& second,
                      cudaStream_t stream);
 cudaError_t median_flow(const FlowField<const float>& in, int size, const FlowField<float>& out, cudaStream_t stream);
+template <class T>
+cudaError_t bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
+                           const Plane<const float>& confidence, const BilateralTables& tables,
+                           const FlowField<float>& out, cudaStream_t stream);
 
 }  // namespace reelmend::cuda

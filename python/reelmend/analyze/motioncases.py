@@ -52,7 +52,7 @@ def motion_cases(y: Array) -> list[OpCase]:
         blend.peers["opencv"] = lambda: cv2.addWeighted(
             remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
         )
-    return [linear, cubic, blend, *_resize_cases(y, flow), *_flow_cases(flow)]
+    return [linear, cubic, blend, *_resize_cases(y, flow), *_flow_cases(flow), *_guided_cases(y, flow)]
 
 
 def _resize_cases(y: Array, flow: Array) -> list[OpCase]:
@@ -147,3 +147,35 @@ def _median_cases(flow: Array) -> list[OpCase]:
 
             cases[-1].peers["opencv"] = opencv
     return cases
+
+
+def _guided_cases(y: Array, flow: Array) -> list[OpCase]:
+    """A flow of a quarter of the picture's size, smoothed along the picture."""
+    quarter = (y.shape[0] // 4, y.shape[1] // 4)
+    guide = ops.resize(y, quarter, filter="area")
+    small = ops.resize_flow(flow, quarter)
+    out = np.empty_like(small)
+    radius, sigma = 3, 12.0
+    case = OpCase(
+        "bilateral_flow, quarter size, radius 3",
+        2 * small.nbytes + guide.nbytes,
+        lambda: ops.bilateral_flow(small, guide, radius, sigma_range=sigma, out=out),
+        note="work of 49 samples a pixel; OpenCV has it only in its contributed modules",
+    )
+
+    def numpy_bilateral() -> object:
+        height, width = guide.shape
+        total, weight = np.zeros_like(small), np.zeros((height, width), np.float32)
+        g = guide.astype(np.float32)
+        for dy in range(-radius, radius + 1):
+            for dx in range(-radius, radius + 1):
+                here = np.s_[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
+                there = np.s_[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
+                w = np.exp(np.float32(-0.5 / sigma**2) * (g[here] - g[there]) ** 2)
+                w *= np.float32(np.exp(-0.5 * (dx * dx + dy * dy) / (radius / 2) ** 2))
+                total[(slice(None), *here)] += w * small[(slice(None), *there)]
+                weight[here] += w
+        return total / weight
+
+    case.peers["numpy"] = numpy_bilateral
+    return [case]

@@ -10,7 +10,7 @@ from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
-from .motion import consistency, flows_at, median_flow
+from .motion import bilateral_flow, consistency, flows_at, median_flow
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
@@ -18,6 +18,7 @@ __all__ = [
     "apply_lut",
     "area_mean",
     "beside",
+    "bilateral_flow",
     "consistency",
     "copy",
     "empty_like",

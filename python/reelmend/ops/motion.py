@@ -8,9 +8,63 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArrayError
-from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
+from ._dispatch import Array, as_input, beside, empty, module_for, overlaps, stream_of
 
-__all__ = ["consistency", "flows_at", "median_flow"]
+__all__ = ["bilateral_flow", "consistency", "flows_at", "median_flow"]
+
+
+_RANGE_ENTRIES = 1024
+_RANGE_REACH = 4.0  # standard deviations; beyond, exp(-8) = 3e-4 and less, weights are 0
+
+
+def bilateral_flow(
+    flow: Array,
+    guide: Array,
+    radius: int,
+    *,
+    sigma_range: float,
+    sigma_space: float | None = None,
+    confidence: Array | None = None,
+    out: Array | None = None,
+    stream: Any = None,
+) -> Array:
+    """A flow smoothed within the surfaces of a guide picture (joint bilateral filter), and filled where it is unknown.
+
+    flow        float32 (2, height, width) as in warp
+    guide       uint8, uint16 or float32 (finite), (height, width): a luma plane of the frame the flow belongs to
+    radius      0 to 32: the window is (2 radius + 1)^2 pixels, as much of it as lies in the picture
+    sigma_range  standard deviation of the weight by difference of the guide, in the guide's units (codes)
+    sigma_space  standard deviation of the weight by distance, in pixels. Default: half the radius, at least 1/2
+    confidence  float32 (height, width), what each vector weighs, as consistency gives it; NaN and below 0 count as 0
+    out         like the flow; may not overlap the inputs
+
+    out(x) = sum w F(y) / sum w, w = exp(-|x - y|^2 / 2 sigma_space^2) exp(-(guide(x) - guide(y))^2 / 2 sigma_range^2)
+    confidence(y). The range weight is read from 1024 steps up to 4 sigma_range, the nearest one; it is 0 beyond. A
+    vector that is not finite weighs nothing. Where nothing weighs, the pixel's own vector stays (0 for what is not
+    finite), so the result has no NaN. Work grows with (2 radius + 1)^2. Errors: ArrayError.
+    Sources: Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004; Eisemann and
+    Durand, "Flash photography enhancement via intrinsic relighting", SIGGRAPH 2004.
+    """
+    flow, guide = as_input(flow), as_input(guide)
+    trust = None if confidence is None else as_input(confidence)
+    if not isinstance(radius, int | np.integer) or not 0 <= radius <= 32:
+        raise ArrayError(f"radius: expected 0 to 32; got {radius!r}")
+    if sigma_space is None:
+        sigma_space = max(0.5, radius / 2)
+    for name, sigma in (("sigma_range", sigma_range), ("sigma_space", sigma_space)):
+        if not (_number(sigma) and sigma > 0):
+            raise ArrayError(f"{name}: expected a positive number; got {sigma!r}")
+    space = np.exp(-0.5 * (np.arange(radius + 1) / float(sigma_space)) ** 2).astype(np.float32)
+    entry = np.linspace(0, _RANGE_REACH, _RANGE_ENTRIES)
+    range_table = np.exp(-0.5 * entry**2).astype(np.float32)
+    range_table[-1] = 0
+    steps = (_RANGE_ENTRIES - 1) / (_RANGE_REACH * float(sigma_range))
+    if out is None:
+        out = empty(tuple(flow.shape), np.float32, flow)
+    _apart(out, flow, guide, *([] if trust is None else [trust]))
+    tables = beside(space, flow), beside(range_table, flow)
+    module_for(flow).bilateral_flow(flow, guide, trust, *tables, steps, out, stream_of(flow, stream))
+    return out
 
 
 def consistency(
