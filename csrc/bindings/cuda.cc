@@ -78,6 +78,9 @@ struct CudaLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(compose)
+  RM_LAUNCH(trace)
+  RM_LAUNCH(overlay)
 #undef RM_LAUNCH
 };
 

@@ -45,6 +45,9 @@ struct CpuLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(compose)
+  RM_LAUNCH(trace)
+  RM_LAUNCH(overlay)
 #undef RM_LAUNCH
 };
 

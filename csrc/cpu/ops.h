@@ -4,6 +4,7 @@
 #include "core/view.h"
 #include "ops/bilateral.h"
 #include "ops/color.h"
+#include "ops/compose.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
 #include "ops/histogram.h"
@@ -85,5 +86,16 @@ void median_flow(const FlowField<const float>& in, int size, const FlowField<flo
 template <class T>
 void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                     const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
+
+// Flows and weight maps of all terms are of one size.
+template <class T>
+void compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out);
+// beyond.u.data may be null: no acceleration then.
+void trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+           const FlowField<float>& to_first, const FlowField<float>& to_second);
+// count, in samples side by side, is read and written.
+template <class T>
+void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+             const OverlayRule& rule, const Plane<uint8_t>& count);
 
 }  // namespace reelmend::cpu

@@ -64,5 +64,12 @@ template <class T>
 cudaError_t bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                            const Plane<const float>& confidence, const BilateralTables& tables,
                            const FlowField<float>& out, cudaStream_t stream);
+template <class T>
+cudaError_t compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out, cudaStream_t stream);
+cudaError_t trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+                  const FlowField<float>& to_first, const FlowField<float>& to_second, cudaStream_t stream);
+template <class T>
+cudaError_t overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+                    const OverlayRule& rule, const Plane<uint8_t>& count, cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -8,6 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
+from .compose import Term, compose, count_overlay, trace
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import bilateral_flow, consistency, flows_at, median_flow
@@ -15,12 +16,15 @@ from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
+    "Term",
     "apply_lut",
     "area_mean",
     "beside",
     "bilateral_flow",
+    "compose",
     "consistency",
     "copy",
+    "count_overlay",
     "empty_like",
     "exposure_map",
     "flows_at",
@@ -33,6 +37,7 @@ __all__ = [
     "rgb_to_yuv",
     "smooth_quantiles",
     "to_host",
+    "trace",
     "warp",
     "warp_blend",
     "yuv_to_rgb",
