@@ -45,6 +45,8 @@ struct CpuLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(adaptive_warp)
+  RM_LAUNCH(correlate)
 #undef RM_LAUNCH
 };
 

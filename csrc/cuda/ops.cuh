@@ -64,5 +64,10 @@ template <class T>
 cudaError_t bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                            const Plane<const float>& confidence, const BilateralTables& tables,
                            const FlowField<float>& out, cudaStream_t stream);
+template <class T>
+cudaError_t adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
+                          float max_code, const Plane<T>* out, cudaStream_t stream);
+cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out,
+                      cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -10,17 +10,19 @@ from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
-from .motion import bilateral_flow, consistency, flows_at, median_flow
+from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
+    "adaptive_warp",
     "apply_lut",
     "area_mean",
     "beside",
     "bilateral_flow",
     "consistency",
     "copy",
+    "correlate",
     "empty_like",
     "exposure_map",
     "flows_at",
