@@ -19,7 +19,7 @@ RM_CLONES void aim_axis(int size, int first, float scale, const float* __restric
     const float within = clamp_f(a.first, 0.0f, last);
     at[i] = static_cast<int>(within);
     part[i] = a.part;
-    apart[i] |= (a.inside & (within == a.first)) ? 0 : 1;
+    apart[i] |= static_cast<int>(1.0f - a.inside * (within == a.first ? 1.0f : 0.0f));
   }
 }
 

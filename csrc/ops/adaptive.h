@@ -10,19 +10,21 @@
 
 namespace reelmend {
 
-// Where the taps of one axis begin, and the fraction; `inside` where the flow does not lead out or too far.
+// Where the taps of one axis begin, and the fraction; `inside` is 1 where the flow does not lead out or too far, else 0
+// (a float, which GCC vectorises as it does not a bool).
 struct AdaptiveAxis {
   float first;
   float part;
-  bool inside;
+  float inside;
 };
 
 RM_HD AdaptiveAxis adaptive_axis(int size, float x, float flow, float scale) {
   const Shift s = shift_of(flow, scale);
   const float d = flow * scale;
-  const bool inside =
-      (d >= -x) & (d <= static_cast<float>(size - 1) - x) & (fabsf(d) < 0.5f * static_cast<float>(size));
-  return {x + s.whole - 1.0f, s.part, inside};
+  const float from = d >= -x ? 1.0f : 0.0f;
+  const float to = d <= static_cast<float>(size - 1) - x ? 1.0f : 0.0f;
+  const float near = fabsf(d) < 0.5f * static_cast<float>(size) ? 1.0f : 0.0f;
+  return {x + s.whole - 1.0f, s.part, from * to * near};
 }
 
 // Two rows of taps and samples: their left halves and right halves mixed.
@@ -34,7 +36,7 @@ RM_HD float half_of(float part, float left0, float left1, float right0, float ri
 template <class T>
 RM_HD float adaptive_at(const Plane<const T>& in, const float* taps, int x, int y, const AdaptiveAxis& ax,
                         const AdaptiveAxis& ay) {
-  if (!(ax.inside & ay.inside)) return static_cast<float>(in.at(x, y));
+  if (ax.inside * ay.inside == 0.0f) return static_cast<float>(in.at(x, y));
   int column[4];
   float left[4], right[4];
   for (int k = 0; k < 4; ++k) column[k] = clamp_index(static_cast<int>(ax.first) + k, in.width);
