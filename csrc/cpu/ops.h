@@ -2,9 +2,11 @@
 #pragma once
 
 #include "core/view.h"
+#include "ops/adaptive.h"
 #include "ops/bilateral.h"
 #include "ops/color.h"
 #include "ops/compose.h"
+#include "ops/correlate.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
 #include "ops/histogram.h"
@@ -86,6 +88,11 @@ void median_flow(const FlowField<const float>& in, int size, const FlowField<flo
 template <class T>
 void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                     const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
+// taps: 16 planes, rows of four from the top.
+template <class T>
+void adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
+                   float max_code, const Plane<T>* out);
+void correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out);
 
 // Flows and weight maps of all terms are of one size.
 template <class T>

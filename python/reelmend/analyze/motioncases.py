@@ -52,7 +52,15 @@ def motion_cases(y: Array) -> list[OpCase]:
         blend.peers["opencv"] = lambda: cv2.addWeighted(
             remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
         )
-    return [linear, cubic, blend, *_resize_cases(y, flow), *_flow_cases(flow), *_guided_cases(y, flow)]
+    return [
+        linear,
+        cubic,
+        blend,
+        *_resize_cases(y, flow),
+        *_flow_cases(flow),
+        *_guided_cases(y, flow),
+        *_network_cases(y, flow),
+    ]
 
 
 def _resize_cases(y: Array, flow: Array) -> list[OpCase]:
@@ -179,3 +187,53 @@ def _guided_cases(y: Array, flow: Array) -> list[OpCase]:
 
     case.peers["numpy"] = numpy_bilateral
     return [case]
+
+
+def _network_cases(y: Array, flow: Array) -> list[OpCase]:
+    """What networks of flow and kernels are made of: the adaptive warp and the cost volume."""
+    height, width = y.shape
+    rng = np.random.default_rng(2)
+    kernels = rng.uniform(0, 0.5, (16, height, width)).astype(np.float32)
+    out = np.empty_like(y)
+    warp = OpCase(
+        "adaptive_warp, luma plane",
+        2 * y.nbytes + flow.nbytes + kernels.nbytes,
+        lambda: ops.adaptive_warp(y, flow, kernels, out=out),
+    )
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    place = column + flow[0], row + flow[1]
+    inside = (place[0] >= 0) & (place[0] <= width - 1) & (place[1] >= 0) & (place[1] <= height - 1)
+    whole = [np.floor(p).astype(np.int32) for p in place]
+    part = [p - w for p, w in zip(place, whole, strict=True)]
+
+    def numpy_adaptive() -> object:
+        columns = [np.clip(whole[0] + k, 0, width - 1) for k in range(-1, 3)]
+        rows = [np.clip(whole[1] + k, 0, height - 1) for k in range(-1, 3)]
+        total = np.zeros((height, width), np.float32)
+        for j in range(4):
+            for i in range(4):
+                weight = (part[0] if i > 1 else 1 - part[0]) * (part[1] if j > 1 else 1 - part[1])
+                total += weight * kernels[4 * j + i] * y[rows[j], columns[i]]
+        return np.where(inside, np.clip(total + 0.5, 0, 255).astype(np.uint8), y)
+
+    warp.peers["numpy"] = numpy_adaptive
+
+    a, b = rng.standard_normal((2, 32, height // 8, width // 8), np.float32)
+    volume = np.empty((81, *a.shape[1:]), np.float32)
+    cost = OpCase(
+        "correlate, 32 channels of an eighth, radius 4",
+        a.nbytes + b.nbytes + volume.nbytes,
+        lambda: ops.correlate(a, b, out=volume),
+        note="work of 81 products a sample",
+    )
+
+    def numpy_correlate() -> object:
+        padded = np.pad(b, ((0, 0), (4, 4), (4, 4)))
+        _, rows, columns = a.shape
+        for k in range(81):
+            window = padded[:, k // 9 : k // 9 + rows, k % 9 : k % 9 + columns]
+            np.einsum("cyx,cyx->yx", a, window, out=volume[k])
+        return np.multiply(volume, np.float32(1 / 32), out=volume)
+
+    cost.peers["numpy"] = numpy_correlate
+    return [warp, cost]

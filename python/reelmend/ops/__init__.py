@@ -11,12 +11,13 @@ from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, trace
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
-from .motion import bilateral_flow, consistency, flows_at, median_flow
+from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
     "Term",
+    "adaptive_warp",
     "apply_lut",
     "area_mean",
     "beside",
@@ -24,6 +25,7 @@ __all__ = [
     "compose",
     "consistency",
     "copy",
+    "correlate",
     "count_overlay",
     "empty_like",
     "exposure_map",
