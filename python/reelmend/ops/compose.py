@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArrayError
 from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
-from .geometry import as_sampler, as_factor, as_given, as_planes, largest_code, targets_for
+from .geometry import as_factor, as_given, as_planes, as_sampler, largest_code, targets_for
 
 __all__ = ["Term", "compose", "count_overlay", "trace"]
 
