@@ -5,13 +5,14 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/compose_calls.h"
+#include "bindings/motion_calls.h"
 #include "bindings/scatter_calls.h"
 
 namespace reelmend::bind {
 
 template <class L>
 void def_calls(py::module_& m) {
-  def_scatter<L>(m);
   constexpr Device device = L::kDevice;
   using StreamArg = typename L::StreamArg;
 
@@ -288,6 +289,10 @@ void def_calls(py::module_& m) {
                     sampler_of(how), static_cast<float>(max_code), to.data());
     });
   });
+
+  def_motion<L>(m);
+  def_scatter<L>(m);
+  def_compose<L>(m);
 }
 
 }  // namespace reelmend::bind

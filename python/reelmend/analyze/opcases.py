@@ -6,39 +6,15 @@ does less or rounds otherwise, `note` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from .. import ops
 from .benchmark import Comparison, Row, alternate, compare
+from .motioncases import motion_cases
+from .opcase import Array, OpCase, find_opencv
+from .scattercases import scatter_cases
 
 __all__ = ["OpCase", "measure_ops", "op_cases"]
-
-Call = Callable[[], object]
-Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class OpCase:
-    """An op on one picture. `bytes` are those read and written once; `peers` by name."""
-
-    name: str
-    bytes: int
-    ours: Call
-    peers: dict[str, Call] = field(default_factory=dict)
-    note: str = ""
-
-
-def _cv2() -> Any:
-    try:
-        import cv2
-    except ImportError:
-        return None
-    return cv2
 
 
 def _picture(width: int, height: int, seed: int) -> Array:
@@ -84,7 +60,7 @@ def _tables(height: int) -> tuple[Array, Array]:
 
 def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCase]:
     """All ops on one 8-bit picture of even size, with the peers that are installed."""
-    cv2 = _cv2()
+    cv2 = find_opencv()
     rgb = _picture(width, height, seed)
     y, u, v = ops.rgb_to_yuv(rgb)
     yuv = [y, u, v]
@@ -202,81 +178,7 @@ def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCas
     case = OpCase("smooth_quantiles, 61 frames", window.nbytes, lambda: ops.smooth_quantiles(window, weights, out=mean))
     case.peers["numpy"] = lambda: np.tensordot(weights, window, 1)
     cases.append(case)
-    return cases + _warp_cases(y)
-
-
-def _warp_cases(y: Array) -> list[OpCase]:
-    """Warps of a luma plane along a smooth flow of a few pixels, edges repeated."""
-    cv2 = _cv2()
-    height, width = y.shape
-    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
-    flow = np.stack([6 * np.sin(row / 70) + 2 * np.cos(column / 50), 4 * np.cos(column / 90)]).astype(np.float32)
-    back = -flow
-    out, one, two = (np.empty_like(y) for _ in range(3))
-    maps = [(column + f[0], row + f[1]) for f in (flow, back)]
-    moved = 2 * y.nbytes + flow.nbytes
-
-    def numpy_warp() -> Array:
-        x0, y0 = (np.floor(m).astype(np.int32) for m in maps[0])
-        fx, fy = maps[0][0] - x0, maps[0][1] - y0
-        xs = [np.clip(x0 + i, 0, width - 1) for i in (0, 1)]
-        ys = [np.clip(y0 + i, 0, height - 1) for i in (0, 1)]
-        top, bottom = (y[r, xs[0]] * (1 - fx) + y[r, xs[1]] * fx for r in ys)
-        return np.asarray(top * (1 - fy) + bottom * fy + 0.5, np.uint8)
-
-    def remap(which: int, how: int, to: Array) -> Array:
-        return np.asarray(cv2.remap(y, *maps[which], how, to, cv2.BORDER_REPLICATE))
-
-    linear = OpCase("warp, luma plane", moved, lambda: ops.warp(y, flow, out=out))
-    linear.peers["numpy"] = numpy_warp
-    cubic = OpCase(
-        "warp, luma plane, bicubic",
-        moved,
-        lambda: ops.warp(y, flow, filter="bicubic", out=out),
-        note="OpenCV's cubic has a = -3/4",
-    )
-    blend = OpCase(
-        "warp_blend, luma planes",
-        2 * moved - y.nbytes,
-        lambda: ops.warp_blend(y, y, flow, back, 0.5, out=out),
-        note="peers round each warp, then the blend",
-    )
-    if cv2 is not None:
-        linear.peers["opencv"] = lambda: remap(0, cv2.INTER_LINEAR, one)
-        cubic.peers["opencv"] = lambda: remap(0, cv2.INTER_CUBIC, one)
-        blend.peers["opencv"] = lambda: cv2.addWeighted(
-            remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
-        )
-    return [linear, cubic, blend, *_resize_cases(y, flow)]
-
-
-def _resize_cases(y: Array, flow: Array) -> list[OpCase]:
-    """A luma plane to half its size and back, and a flow to twice its size."""
-    cv2 = _cv2()
-    height, width = y.shape
-    half = (height // 2, width // 2)
-    small, large, doubled = np.empty(half, np.uint8), np.empty_like(y), np.empty_like(flow)
-    shrunk = ops.resize(y, half, filter="area")
-    coarse = ops.resize_flow(flow, half)
-    planar = [np.empty_like(f) for f in flow]
-    area = OpCase(
-        "resize, luma plane, area to half", y.nbytes + small.nbytes, lambda: ops.resize(y, filter="area", out=small)
-    )
-    area.peers["numpy"] = lambda: np.asarray(
-        y[: 2 * half[0], : 2 * half[1]].reshape(half[0], 2, half[1], 2).mean((1, 3), dtype=np.float32) + 0.5, np.uint8
-    )
-    linear = OpCase(
-        "resize, luma plane, bilinear to double", y.nbytes + small.nbytes, lambda: ops.resize(shrunk, out=large)
-    )
-    flows = OpCase("resize_flow to double", flow.nbytes + coarse.nbytes, lambda: ops.resize_flow(coarse, out=doubled))
-    if cv2 is not None:
-        area.peers["opencv"] = lambda: cv2.resize(y, half[::-1], interpolation=cv2.INTER_AREA)
-        linear.peers["opencv"] = lambda: cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
-        flows.peers["opencv"] = lambda: [
-            cv2.multiply(cv2.resize(f, (width, height), to, interpolation=cv2.INTER_LINEAR), 2, to)
-            for f, to in zip(coarse, planar, strict=True)
-        ]
-    return [area, linear, flows]
+    return cases + motion_cases(y) + scatter_cases(y)
 
 
 def _field_cases(yuv: list[Array], packed: Array, change: Array, three: Array, out: list[Array]) -> list[OpCase]:
@@ -284,7 +186,7 @@ def _field_cases(yuv: list[Array], packed: Array, change: Array, three: Array, o
 
     change, three  a curve for map_tones, and the same as OpenCV's table
     """
-    cv2 = _cv2()
+    cv2 = find_opencv()
     y, u, v = yuv
     rng = np.random.default_rng(1)
     mask = rng.integers(0, 256, y.shape).astype(np.uint8)

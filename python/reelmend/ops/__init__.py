@@ -8,21 +8,32 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
+from .compose import Term, compose, count_overlay, trace
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
+from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
 from .scatter import project_flow, splat
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
+    "Term",
+    "adaptive_warp",
     "apply_lut",
     "area_mean",
     "beside",
+    "bilateral_flow",
+    "compose",
+    "consistency",
     "copy",
+    "correlate",
+    "count_overlay",
     "empty_like",
     "exposure_map",
+    "flows_at",
     "histogram",
     "map_tones",
+    "median_flow",
     "project_flow",
     "quantiles",
     "resize",
@@ -31,6 +42,7 @@ __all__ = [
     "smooth_quantiles",
     "splat",
     "to_host",
+    "trace",
     "warp",
     "warp_blend",
     "yuv_to_rgb",

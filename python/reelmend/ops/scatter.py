@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArrayError
 from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
-from .geometry import _factor, _max_code, _planes, _result, _targets
+from .geometry import as_factor, as_given, as_planes, largest_code, targets_for
 
 __all__ = ["project_flow", "splat"]
 
@@ -53,7 +53,7 @@ def splat(
     to four planes of integers in mode "average", else 32, 48, 64 and 80 (and 4 with a metric). Sides are at most 65536.
     Errors: ArrayError. Source: Niklaus and Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020.
     """
-    inputs = _planes(planes)
+    inputs = as_planes(planes)
     like = inputs[0]
     flow = as_input(flow)
     if mode not in _MODES:
@@ -62,17 +62,17 @@ def splat(
         expected = "none with mode 'average'" if mode == "average" else f"one with mode {mode!r}"
         raise ArrayError(f"metric: expected {expected}; got {'none' if metric is None else 'one'}")
     metric = None if metric is None else as_input(metric)
-    factor = _factor("scale", scale)
-    most = _max_code(max_code, like)
+    factor = as_factor("scale", scale)
+    most = largest_code(max_code, like)
     module = module_for(like)
     words = module.splat_words(inputs, _MODES[mode])
     given, coverage = _pair(out, "(planes, coverage)")
     read = [*inputs, flow, *([] if metric is None else [metric])]
-    targets = _targets(planes, inputs, given, read)
+    targets = targets_for(inputs, given, read)
     coverage = _beside(coverage, tuple(like.shape), np.float32, like, [*read, *targets])
     scratch = empty((words,), np.int32, like)
     module.splat(inputs, flow, factor, _MODES[mode], metric, most, targets, coverage, scratch, stream_of(like, stream))
-    return _result(planes, targets, given), coverage
+    return as_given(planes, targets, given), coverage
 
 
 def project_flow(
@@ -108,7 +108,7 @@ def project_flow(
     et al., "Depth-Aware Video Frame Interpolation", CVPR 2019.
     """
     flow = as_input(flow)
-    time = _factor("t", t)
+    time = as_factor("t", t)
     weight = None if depth_weight is None else as_input(depth_weight)
     module = module_for(flow)
     words = module.project_words(flow, weight is not None)
