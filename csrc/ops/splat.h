@@ -13,15 +13,16 @@
 //             a corner above 0: found first, in a pass of its own. So shares lie in 0..1 and one of them is 1: no
 //             metric overflows, and no place that was reached loses all of its weight, whatever the metric's range.
 //             What weighs less than 2^-31 of a pixel (for its share) rounds to nothing beside that one.
-//   value     uint8, uint16: the sample. float32: clamped to -2^15 .. 2^15 - 2^-16, rounded to 2^-16, and 2^31 such
-//             units added, so that it is not negative: 0 .. 2^32 - 1.
-// Bounds, with n <= 2^31 pixels (offsets are of 32 bits), should all of them meet in one place:
-//   narrow cells (integer samples, no metric): sum of weight * value <= 2^31 * 2^16 * (2^16 - 1) < 2^63.
-//   wide cells: weight * value <= 2^30 * 2^32 = 2^62 is added as its low and its high 32 bits, each below 2^32:
-//   sums < 2^63. Sums of weights <= 2^31 * 2^30. All fit in 64 bits; the trash of cells outside may wrap.
-// Errors. Quotients are of float64, then rounded once to float32. Against the exact mean with the exact place, a
-// value errs by less than 2^-16 of the spread of what meets there (the place, for each axis; and shares, which are
-// rounded to 2^-21), for floats by 2^-17 more. What was moved by whole pixels and met nothing comes out as it was.
+//   value     uint8, uint16: the sample. float32: clamped to -2^15 .. 2^15 - 2^-9, rounded to units of 2^-16, and 2^31
+//             of these added, so that it is not negative: 0 .. 2^32 - 128.
+// Bounds, should all of n < 2^31 pixels (offsets are of 32 bits) meet in one place:
+//   narrow cells (integer samples, no metric): sums of weight * value < 2^31 * 2^16 * 2^16 = 2^63
+//   wide cells: weight * value < 2^30 * 2^32 is added as its low and its high 32 bits, so both sums are < 2^63; sums of
+//   weights < 2^31 * 2^30. All fit in 64 bits. What is thrown away (cpu/scatter_rows.h) may wrap.
+// Errors. A corner errs by less than 1.6 units: half a unit for the place in x, in y, and for its own rounding. So n
+// pixels that gave a place W pixels of weight in all err by less than n / W * 2^-15 of the spread of their values; a
+// metric adds the error of exp_of, and floats are off by 2^-17 from the start. Quotients are of float64, rounded once
+// to float32. A pixel alone in a place comes out as it was, and so does a picture that moves by whole pixels.
 #pragma once
 
 #include <cstring>
