@@ -15,6 +15,8 @@ namespace reelmend::cpu {
 constexpr int64_t kBandBytes = 1 << 21;  // of cells: the rows in work lie in the second-level cache
 constexpr int kLeastBand = 16;           // rows
 
+constexpr int kLine = 16;  // words of a cache line
+
 // by_most: whether places keep the largest metric they were given.
 struct BandShape {
   BandShape(int w, int h, int sums, bool by_most) : width(w), height(h) {
@@ -25,7 +27,7 @@ struct BandShape {
     bands = (h + most - 1) / most;
     rows = (h + bands - 1) / bands;
     cells = static_cast<int64_t>(rows + 2 * kMargin) * stride;
-    const auto whole_lines = [](int64_t words) { return (words + 15) / 16 * 16; };
+    const auto whole_lines = [](int64_t words) { return (words + kLine - 1) / kLine * kLine; };
     table_words = whole_lines(static_cast<int64_t>(h) * (1 + chunks) * 2);
     cell_words = whole_lines(cells * sums * 2);
     slot_words = cell_words + (by_most ? whole_lines(cells) : 0);
@@ -38,7 +40,7 @@ struct BandShape {
 };
 
 inline int64_t scatter_words(const BandShape& shape, int workers) {
-  return shape.table_words + shape.slot_words * std::min(workers, shape.bands);
+  return shape.table_words + shape.slot_words * std::min(workers, shape.bands) + kLine;
 }
 
 // One worker's band. Rule: Tent (four cells a pixel) or Box (one).
@@ -160,13 +162,15 @@ void scatter(const Flow& flow, const Plane<const float>& metric, float most, con
              const Store& store) {
   using B = Band<C, kMode, Rule>;
   const BandShape shape(flow.u.width, flow.u.height, C::kSums, B::kByMost);
-  Reach* const reaches = reinterpret_cast<Reach*>(scratch.data);
+  const int into = static_cast<int>(reinterpret_cast<std::uintptr_t>(scratch.data) / sizeof(int) % kLine);
+  int* const memory = scratch.data + (into ? kLine - into : 0);
+  Reach* const reaches = reinterpret_cast<Reach*>(memory);
   find_reaches(shape, flow, reaches);
-  const int64_t room = (scratch.words - shape.table_words) / shape.slot_words;
+  const int64_t room = (scratch.words - kLine - shape.table_words) / shape.slot_words;
   const int slots = static_cast<int>(std::min<int64_t>(room, shape.bands));
   parallel(slots, 1, [&](int first_slot, int last_slot) {
     for (int slot = first_slot; slot < last_slot; ++slot) {
-      B band(shape, scratch.data + shape.table_words + slot * shape.slot_words);
+      B band(shape, memory + shape.table_words + slot * shape.slot_words);
       const auto begin = [&](int s) { return static_cast<int>(static_cast<int64_t>(shape.bands) * s / slots); };
       for (int b = begin(slot); b < begin(slot + 1); ++b) {
         const int first = shape.first_row(b);

@@ -97,30 +97,20 @@ static RM_CLONES void depth_weight_row(const int* __restrict corner, const float
   for (int i = 0; i < n; ++i) weight[i] = depth_weight_of(corner[i], metric[i], most);
 }
 
-inline void fetch_most(const int* at, const float* most, int stride, FourRows<float>& to, int n) {
-  for (int i = 0; i < n; ++i) {
-    const float* const near = most + at[i];
-    to[0][i] = near[0];
-    to[1][i] = near[1];
-    to[2][i] = near[stride];
-    to[3][i] = near[stride + 1];
-  }
-}
-
 // values: of each pixel its planes', then 1 (narrow), then 0 to fill an even number.
 template <class C>
 constexpr int kLanes = (C::kPlanes + 2) / 2 * 2;
 
 #if defined(__SSE4_1__)
-inline __m128i load_two(const uint32_t* p) {
+inline __attribute__((always_inline)) __m128i load_two(const uint32_t* p) {
   return _mm_cvtepu32_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
-inline void add_two(uint64_t* to, __m128i amount) {
+inline __attribute__((always_inline)) void add_two(uint64_t* to, __m128i amount) {
   __m128i* const p = reinterpret_cast<__m128i*>(to);
   _mm_storeu_si128(p, _mm_add_epi64(_mm_loadu_si128(p), amount));
 }
 // Four numbers of four pixels, pixel by pixel.
-inline void turn(const FourRows<int>& from, int i, __m128i* to) {
+inline __attribute__((always_inline)) void turn(const FourRows<int>& from, int i, __m128i* to) {
   const auto load = [&](int k) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[k] + i)); };
   const __m128i a = _mm_unpacklo_epi32(load(0), load(1)), b = _mm_unpacklo_epi32(load(2), load(3));
   const __m128i c = _mm_unpackhi_epi32(load(0), load(1)), d = _mm_unpackhi_epi32(load(2), load(3));
@@ -128,6 +118,29 @@ inline void turn(const FourRows<int>& from, int i, __m128i* to) {
   to[1] = _mm_unpackhi_epi64(a, b);
   to[2] = _mm_unpacklo_epi64(c, d);
   to[3] = _mm_unpackhi_epi64(c, d);
+}
+
+// What raise_most left at the four places of each pixel, two by two.
+inline void fetch_most(const int* at, const float* most, int stride, FourRows<float>& to, int n) {
+  const auto load = [&](int i) {
+    const float* const near = most + at[i];
+    const __m128i top = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(near));
+    const __m128i bottom = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(near + stride));
+    return _mm_castsi128_ps(_mm_unpacklo_epi64(top, bottom));
+  };
+  int i = 0;
+  for (; i + 4 <= n; i += 4) {
+    __m128 a = load(i), b = load(i + 1), c = load(i + 2), d = load(i + 3);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to[0] + i, a);
+    _mm_storeu_ps(to[1] + i, b);
+    _mm_storeu_ps(to[2] + i, c);
+    _mm_storeu_ps(to[3] + i, d);
+  }
+  for (; i < n; ++i) {
+    const float* const near = most + at[i];
+    for (int k = 0; k < 4; ++k) to[k][i] = near[(k & 1) + (k >> 1) * stride];
+  }
 }
 
 // One by one: a load of two places, of which the pixel before wrote one, would wait for that write to reach the cache.
@@ -142,54 +155,57 @@ inline void raise_most(const int* at, const FourRows<float>& said, float* most, 
   }
 }
 
+// Four sums in one 256-bit register where a clone has them; else two and two.
+using FourSums = long long __attribute__((vector_size(32), aligned(8), may_alias));
+
+template <int kPairs>
+inline __attribute__((always_inline)) void add_pairs(uint64_t* to, const __m128i* amount) {
+  int p = 0;
+  for (; p + 2 <= kPairs; p += 2) {
+    FourSums* const four = reinterpret_cast<FourSums*>(to + 2 * p);
+    *four += __builtin_shufflevector(amount[p], amount[p + 1], 0, 1, 2, 3);
+  }
+  if constexpr (kPairs % 2 == 1) add_two(to + 2 * p, amount[p]);
+}
+
 template <class C>
 inline __attribute__((always_inline)) void add_pixel(uint64_t* near, int down, __m128i weights, __m128i corners,
                                                      const uint32_t* value) {
   uint64_t* const to[4] = {near, near + C::kSums, near + down, near + down + C::kSums};
   const __m128i each[4] = {_mm_shuffle_epi32(weights, 0x00), _mm_shuffle_epi32(weights, 0x55),
                            _mm_shuffle_epi32(weights, 0xaa), _mm_shuffle_epi32(weights, 0xff)};
-  if constexpr (C::kWide) {
-    const __m128i top = _mm_unpacklo_epi32(weights, corners);
-    const __m128i bottom = _mm_unpackhi_epi32(weights, corners);
-    const __m128i both[4] = {_mm_cvtepu32_epi64(top), _mm_cvtepu32_epi64(_mm_srli_si128(top, 8)),
-                             _mm_cvtepu32_epi64(bottom), _mm_cvtepu32_epi64(_mm_srli_si128(bottom, 8))};
-    for (int k = 0; k < 4; ++k) {
+  const __m128i top = _mm_unpacklo_epi32(weights, corners);
+  const __m128i bottom = _mm_unpackhi_epi32(weights, corners);
+  const __m128i both[4] = {_mm_cvtepu32_epi64(top), _mm_cvtepu32_epi64(_mm_srli_si128(top, 8)),
+                           _mm_cvtepu32_epi64(bottom), _mm_cvtepu32_epi64(_mm_srli_si128(bottom, 8))};
+  for (int k = 0; k < 4; ++k) {
+    __m128i amount[C::kPairs];
+    if constexpr (C::kWide) {
       for (int p = 0; p < C::kPlanes; ++p) {
         const __m128i v = _mm_cvtsi32_si128(static_cast<int>(value[p]));
-        add_two(to[k] + 2 * p, _mm_cvtepu32_epi64(_mm_mul_epu32(each[k], v)));
+        amount[p] = _mm_cvtepu32_epi64(_mm_mul_epu32(each[k], v));
       }
-      add_two(to[k] + C::kWeight, both[k]);
+      amount[C::kPlanes] = both[k];
+    } else {
+      for (int p = 0; p < C::kPairs; ++p) amount[p] = _mm_mul_epu32(each[k], load_two(value + 2 * p));
     }
-  } else {
-    __m128i v[C::kPairs];
-    for (int p = 0; p < C::kPairs; ++p) v[p] = load_two(value + 2 * p);
-    for (int k = 0; k < 4; ++k) {
-      for (int p = 0; p < C::kPairs; ++p) add_two(to[k] + 2 * p, _mm_mul_epu32(each[k], v[p]));
-    }
+    add_pairs<C::kPairs>(to[k], amount);
   }
 }
 
 template <class C>
-void add_cells(const int* at, const FourRows<int>& corner, const FourRows<int>& weight, const uint32_t* values,
-               uint64_t* cells, int stride, int n) {
+RM_CLONES void add_cells(const int* at, const FourRows<int>& corner, const FourRows<int>& weight,
+                         const uint32_t* values, uint64_t* cells, int stride, int n) {
   const int down = stride * C::kSums;
-  __m128i w[4], c[4] = {};
-  int i = 0;
-  const auto add = [&](int j) __attribute__((always_inline)) {
-    add_pixel<C>(cells + static_cast<int64_t>(at[i + j]) * C::kSums, down, w[j], c[j], values + (i + j) * kLanes<C>);
-  };
-  for (; i + 4 <= n; i += 4) {
+  for (int i = 0; i < n; i += 4) {
+    __m128i w[4], c[4] = {};
     turn(weight, i, w);
     if constexpr (C::kWide) turn(corner, i, c);
-    add(0);
-    add(1);
-    add(2);
-    add(3);
+    const int count = std::min(4, n - i);
+    for (int j = 0; j < count; ++j) {
+      add_pixel<C>(cells + static_cast<int64_t>(at[i + j]) * C::kSums, down, w[j], c[j], values + (i + j) * kLanes<C>);
+    }
   }
-  if (i == n) return;
-  turn(weight, i, w);
-  if constexpr (C::kWide) turn(corner, i, c);
-  for (int j = 0; i + j < n; ++j) add(j);
 }
 
 // To one cell alone. Corners are not summed.
@@ -211,6 +227,12 @@ void add_cells(const int* at, const int* weight, const uint32_t* values, uint64_
   }
 }
 #else
+inline void fetch_most(const int* at, const float* most, int stride, FourRows<float>& to, int n) {
+  for (int i = 0; i < n; ++i) {
+    for (int k = 0; k < 4; ++k) to[k][i] = most[at[i] + (k & 1) + (k >> 1) * stride];
+  }
+}
+
 inline void raise_most(const int* at, const FourRows<float>& said, float* most, int stride, int n) {
   for (int i = 0; i < n; ++i) {
     for (int k = 0; k < 4; ++k) {
