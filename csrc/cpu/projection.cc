@@ -13,10 +13,8 @@ using CellOf = Cell<2, kWeighted>;
 
 RM_CLONES void back_row(const float* __restrict u, const float* __restrict v, float t, uint32_t* __restrict to, int n) {
   for (int i = 0; i < n; ++i) {
-    to[4 * i] = fixed_of<float>(way_back(u[i], t));
-    to[4 * i + 1] = fixed_of<float>(way_back(v[i], t));
-    to[4 * i + 2] = 1;
-    to[4 * i + 3] = 0;
+    to[2 * i] = fixed_of<float>(way_back(u[i], t));
+    to[2 * i + 1] = fixed_of<float>(way_back(v[i], t));
   }
 }
 
@@ -151,10 +149,8 @@ void project_flow(const Flow& flow, const Plane<const float>& weight, bool fill,
             sums[(n - 1) * C::kSums + s] += (last_row ? 2 : 1) * cells[last] + above[last];
           }
         }
-        mean_row<C, float>(sums, 0, value, n);
-        store_row(value, u.row(y) + x * u.step, u.step, 0.0f, n);
-        mean_row<C, float>(sums, 1, value, n);
-        store_row(value, v.row(y) + x * v.step, v.step, 0.0f, n);
+        write_floats(u, x, y, value, n, [&](float* to) { mean_row<C, float>(sums, 0, to, n); });
+        write_floats(v, x, y, value, n, [&](float* to) { mean_row<C, float>(sums, 1, to, n); });
         hole_row<C>(sums, holes.row(y) + x * holes.step, holes.step, n);
       }
     };

@@ -208,22 +208,19 @@ RM_CLONES void add_cells(const int* at, const FourRows<int>& corner, const FourR
   }
 }
 
-// To one cell alone. Corners are not summed.
+// Two planes, and nothing else among the values, to one cell alone. Corners are not summed.
 template <class C>
 void add_cells(const int* at, const int* weight, const uint32_t* values, uint64_t* cells, int n) {
   for (int i = 0; i < n; ++i) {
     uint64_t* const to = cells + static_cast<int64_t>(at[i]) * C::kSums;
-    const uint32_t* const value = values + i * kLanes<C>;
-    const __m128i w = _mm_set1_epi32(weight[i]);
+    const __m128i both = _mm_mul_epu32(_mm_set1_epi32(weight[i]), load_two(values + 2 * i));
     if constexpr (C::kWide) {
-      for (int p = 0; p < C::kPlanes; ++p) {
-        const __m128i v = _mm_cvtsi32_si128(static_cast<int>(value[p]));
-        add_two(to + 2 * p, _mm_cvtepu32_epi64(_mm_mul_epu32(w, v)));
-      }
-      to[C::kWeight] += static_cast<uint64_t>(weight[i]);
+      add_two(to, _mm_cvtepu32_epi64(both));
+      add_two(to + 2, _mm_cvtepu32_epi64(_mm_srli_si128(both, 8)));
     } else {
-      for (int p = 0; p < C::kPairs; ++p) add_two(to + 2 * p, _mm_mul_epu32(w, load_two(value + 2 * p)));
+      add_two(to, both);
     }
+    to[C::kWeight] += static_cast<uint64_t>(weight[i]);
   }
 }
 #else
@@ -271,8 +268,7 @@ void add_cells(const int* at, const FourRows<int>& corner, const FourRows<int>& 
 template <class C>
 void add_cells(const int* at, const int* weight, const uint32_t* values, uint64_t* cells, int n) {
   for (int i = 0; i < n; ++i) {
-    add_cell<C>(cells + static_cast<int64_t>(at[i]) * C::kSums, static_cast<uint64_t>(weight[i]),
-                values + i * kLanes<C>);
+    add_cell<C>(cells + static_cast<int64_t>(at[i]) * C::kSums, static_cast<uint64_t>(weight[i]), values + 2 * i);
   }
 }
 #endif
@@ -291,6 +287,14 @@ inline const float* row_of_floats(const Plane<const float>& p, int x, int y, flo
   if (p.step == 1) return p.row(y) + x;
   load_row(p.row(y) + x * p.step, p.step, buffer, n);
   return buffer;
+}
+
+// A row of floats written by fill(to), to where it lies or by way of `buffer`.
+template <class F>
+void write_floats(const Plane<float>& p, int x, int y, float* buffer, int n, const F& fill) {
+  if (p.step == 1) return fill(p.row(y) + x);
+  fill(buffer);
+  store_row(buffer, p.row(y) + x * p.step, p.step, 0.0f, n);
 }
 
 }  // namespace reelmend::cpu

@@ -62,11 +62,14 @@ void splat(const Plane<const T>* in, int count, const Flow& flow, Splat mode, co
         const int n = std::min(kChunk, coverage.width - x);
         const uint64_t* const from = cells + x * C::kSums;
         for (int c = 0; c < C::kPlanes; ++c) {
-          mean_row<C, T>(from, c, value, n);
-          store_row(value, out[c].row(y) + x * out[c].step, out[c].step, max_code, n);
+          if constexpr (std::is_same_v<T, float>) {
+            write_floats(out[c], x, y, value, n, [&](float* to) { mean_row<C, T>(from, c, to, n); });
+          } else {
+            mean_row<C, T>(from, c, value, n);
+            store_row(value, out[c].row(y) + x * out[c].step, out[c].step, max_code, n);
+          }
         }
-        coverage_row<C>(from, value, n);
-        store_row(value, coverage.row(y) + x * coverage.step, coverage.step, 0.0f, n);
+        write_floats(coverage, x, y, value, n, [&](float* to) { coverage_row<C>(from, to, n); });
       }
     };
     scatter<C, decltype(m)::kValue, Tent>(flow, metric, 0.0f, {scratch, words}, load, store);
