@@ -81,6 +81,7 @@ struct CudaLaunchers {
   RM_LAUNCH(compose)
   RM_LAUNCH(trace)
   RM_LAUNCH(overlay)
+  RM_LAUNCH(lay_over)
   RM_LAUNCH(adaptive_warp)
   RM_LAUNCH(correlate)
 #undef RM_LAUNCH

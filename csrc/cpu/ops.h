@@ -104,5 +104,8 @@ void trace(const FlowField<const float>& flow, const FlowField<const float>& bey
 template <class T>
 void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
              const OverlayRule& rule, const Plane<uint8_t>& count);
+// Samples of `source` where the overlay is; `count` in samples side by side, no smaller than `out`, which is changed.
+template <class T>
+void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out);
 
 }  // namespace reelmend::cpu

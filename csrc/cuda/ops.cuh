@@ -75,5 +75,8 @@ cudaError_t adaptive_warp(const Plane<const T>* in, int count, const Flow& flow,
                           float max_code, const Plane<T>* out, cudaStream_t stream);
 cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out,
                       cudaStream_t stream);
+template <class T>
+cudaError_t lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out,
+                     cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -8,7 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
-from .compose import Term, compose, count_overlay, trace
+from .compose import Term, compose, count_overlay, lay_over, trace
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
@@ -31,6 +31,7 @@ __all__ = [
     "exposure_map",
     "flows_at",
     "histogram",
+    "lay_over",
     "map_tones",
     "median_flow",
     "quantiles",
