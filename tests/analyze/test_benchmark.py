@@ -51,7 +51,7 @@ def cases():
 def test_every_op_has_a_case(cases):
     from reelmend import ops
 
-    moves = {"beside", "copy", "empty_like", "to_host"}  # of memory, not of pixels
+    moves = {"beside", "cast", "copy", "empty_like", "largest", "to_device", "to_host"}  # of memory, not of pixels
     have = {case.op for case in cases.values()}
     assert have == set(ops.__all__) - moves, "an op has no case in reelmend.analyze.opcases, or a case no op"
 

@@ -7,6 +7,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
 from ._dispatch import beside, copy, empty_like, to_host
+from ._memory import cast, largest, to_device
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
@@ -17,16 +18,19 @@ __all__ = [
     "apply_lut",
     "area_mean",
     "beside",
+    "cast",
     "copy",
     "empty_like",
     "exposure_map",
     "histogram",
+    "largest",
     "map_tones",
     "quantiles",
     "resize",
     "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "to_device",
     "to_host",
     "warp",
     "warp_blend",
