@@ -101,7 +101,8 @@ def to_rgb(frame: Frame, dtype: Any = None) -> Array:
         # by an array: by a number, torch would multiply with its reciprocal, which rounds otherwise
         return light / ops.beside(np.full(1, frame.format.max_code, np.float32), light)
     from_peak, to_peak = frame.format.max_code, 255 if kind == np.uint8 else 65535
-    return ops.cast((light * (to_peak / from_peak)).round(), kind)
+    scaled = light * (to_peak / from_peak)
+    return ops.cast(np.rint(scaled) if hasattr(scaled, "__array_ufunc__") else scaled.round(), kind)
 
 
 def _stacked(planes: Sequence[Array]) -> Array:
