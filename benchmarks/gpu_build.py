@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "gpu"
 SITE, TOOLS = BUILD / "site", BUILD / "tools"
 PROBE = """
-import json, numpy, pytest, reelmend._cuda as cuda
+import json, numpy, pytest, reelmend, reelmend._cuda as cuda
 from importlib.util import find_spec
-assert find_spec("cupy") or find_spec("torch")
+assert find_spec("cupy") or find_spec("torch"), "it has neither CuPy nor PyTorch"
 print(json.dumps([reelmend.__file__, cuda.__file__, cuda.architectures]))
 """
 

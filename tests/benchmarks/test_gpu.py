@@ -316,6 +316,24 @@ class TestBuild:
         answers.append(SimpleNamespace(returncode=0, stdout=said.replace(str(ROOT), "/usr"), stderr=""))
         assert "its reelmend is /usr/python" in build.fits(python, "90")
 
+    def test_the_packages_of_a_venv_are_probed(self, build, monkeypatch, tmp_path):
+        """A Python that sees only these packages is asked as the one of .venv is."""
+        home = tmp_path / "python"
+        for name in ("numpy", "pytest", "cupy", "reelmend"):
+            (home / name).mkdir(parents=True)
+            (home / name / "__init__.py").touch()
+        (home / "reelmend" / "_cuda.py").write_text("architectures = '75-real 90-real'\n")
+        python = tmp_path / "bin"
+        python.write_text(f'#!/bin/sh\nPYTHONPATH={home} exec {sys.executable} -S "$@"\n')
+        python.chmod(0o755)
+        monkeypatch.setattr(build, "ROOT", tmp_path)
+        monkeypatch.setattr(build, "sources", list)
+        assert build.fits(python, "90") == ""
+        assert build.fits(python, "89") == "its CUDA module is for 75-real 90-real"
+        (home / "cupy" / "__init__.py").unlink()
+        (home / "cupy").rmdir()
+        assert build.fits(python, "90") == "AssertionError: it has neither CuPy nor PyTorch"
+
     def test_what_is_missing_comes_from_wheels_or_is_named(self, build, monkeypatch, tmp_path):
         monkeypatch.setattr(build, "missing", lambda wheels: ["pybind11>=3.0", "cmake>=3.24"])
         monkeypatch.setattr(sys, "path", list(sys.path))
