@@ -5,6 +5,8 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/compose_calls.h"
+#include "bindings/motion_calls.h"
 
 namespace reelmend::bind {
 
@@ -286,6 +288,9 @@ void def_calls(py::module_& m) {
                     sampler_of(how), static_cast<float>(max_code), to.data());
     });
   });
+
+  def_motion<L>(m);
+  def_compose<L>(m);
 }
 
 }  // namespace reelmend::bind

@@ -74,6 +74,15 @@ struct CudaLaunchers {
   RM_LAUNCH(resize)
   RM_LAUNCH(warp)
   RM_LAUNCH(warp_blend)
+  RM_LAUNCH(consistency)
+  RM_LAUNCH(flows_at)
+  RM_LAUNCH(median_flow)
+  RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(compose)
+  RM_LAUNCH(trace)
+  RM_LAUNCH(overlay)
+  RM_LAUNCH(adaptive_warp)
+  RM_LAUNCH(correlate)
 #undef RM_LAUNCH
 };
 

@@ -1,3 +1,4 @@
+import inspect
 import json
 
 import numpy as np
@@ -52,8 +53,9 @@ def test_every_op_has_a_case(cases):
     from reelmend import ops
 
     moves = {"beside", "cast", "copy", "empty_like", "largest", "to_device", "to_host"}  # of memory, not of pixels
+    functions = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))}
     have = {case.op for case in cases.values()}
-    assert have == set(ops.__all__) - moves, "an op has no case in reelmend.analyze.opcases, or a case no op"
+    assert have == functions - moves, "an op has no case in reelmend.analyze.opcases, or a case no op"
 
 
 def test_a_case_runs_again_on_other_arrays(cases):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -395,7 +396,8 @@ class TestBuild:
 
 def test_every_op_is_compared_between_the_devices(gpu):
     moves = {"beside", "cast", "copy", "empty_like", "largest", "to_device", "to_host"}  # of memory, not of pixels
+    functions = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))}
     have = {case.op for case in gpu.op_cases(64, 48)}
-    assert have == set(ops.__all__) - moves, "give a new op a case in reelmend.analyze.opcases"
+    assert have == functions - moves, "give a new op a case in reelmend.analyze.opcases"
     for case in gpu.op_cases(64, 48):
         assert all(isinstance(a, np.ndarray) for a in (*each(case.inputs), *each(case.out))), case.name

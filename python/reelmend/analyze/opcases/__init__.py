@@ -11,12 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..benchmark import Comparison, Row, alternate, compare
-from . import color, exposure, geometry, statistics, tone
+from . import color, compose, exposure, geometry, motion, statistics, tone
 from .case import OpCase, Picture, each
 
 __all__ = ["OpCase", "each", "measure_ops", "op_cases"]
 
-_ROOMS = (statistics.histograms, tone.cases, exposure.cases, color.cases, statistics.cases, geometry.cases)
+_ROOMS = (
+    *(statistics.histograms, tone.cases, exposure.cases, color.cases, statistics.cases, geometry.cases),
+    *(motion.cases, compose.cases),
+)
 
 
 def op_cases(width: int = 1920, height: int = 1080, seed: int = 0) -> list[OpCase]:

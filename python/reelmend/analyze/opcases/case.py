@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ... import ops
 
-__all__ = ["Array", "Call", "OpCase", "Picture", "cv2_or_none", "each", "numpy_to_rgb", "numpy_to_yuv"]
+__all__ = ["Array", "Call", "Inputs", "OpCase", "Picture", "cv2_or_none", "each", "numpy_to_rgb", "numpy_to_yuv"]
 
 Call = Callable[[], object]
 Array = npt.NDArray[Any]
