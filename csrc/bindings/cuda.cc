@@ -106,6 +106,7 @@ py::dict device_info(int index) {
   d["name"] = std::string(p.name);
   d["compute_capability"] = std::to_string(p.major) + "." + std::to_string(p.minor);
   d["memory"] = static_cast<std::uint64_t>(p.totalGlobalMem);
+  d["l2_cache"] = p.l2CacheSize;  // bytes, as memory
   return d;
 }
 

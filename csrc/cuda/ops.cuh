@@ -71,6 +71,7 @@ cudaError_t trace(const FlowField<const float>& flow, const FlowField<const floa
 template <class T>
 cudaError_t overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
                     const OverlayRule& rule, const Plane<uint8_t>& count, cudaStream_t stream);
+template <class T>
 cudaError_t adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
                           float max_code, const Plane<T>* out, cudaStream_t stream);
 cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out,

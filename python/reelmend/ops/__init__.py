@@ -7,6 +7,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
 from ._dispatch import beside, copy, empty_like, to_host
+from ._memory import cast, largest, to_device
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
 from .exposure import exposure_map
@@ -22,6 +23,7 @@ __all__ = [
     "area_mean",
     "beside",
     "bilateral_flow",
+    "cast",
     "compose",
     "consistency",
     "copy",
@@ -31,6 +33,7 @@ __all__ = [
     "exposure_map",
     "flows_at",
     "histogram",
+    "largest",
     "lay_over",
     "map_tones",
     "median_flow",
@@ -39,6 +42,7 @@ __all__ = [
     "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "to_device",
     "to_host",
     "trace",
     "warp",
