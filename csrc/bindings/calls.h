@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/blocks_calls.h"
 
 namespace reelmend::bind {
 
@@ -12,6 +13,7 @@ template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
   using StreamArg = typename L::StreamArg;
+  def_blocks<L>(m);
 
   m.def("yuv_to_rgb", [](const Objects& yuv, const CodingTuple& ct, const Objects& rgb, double peak, StreamArg stream) {
     const auto in = take_all(yuv, device, "planes", false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/view.h"
+#include "ops/blocks.h"
 #include "ops/color.h"
 #include "ops/exposure.h"
 #include "ops/histogram.h"
@@ -73,5 +74,17 @@ void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler
 template <class T>
 void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a, const Flow& flow_b,
                 const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out);
+
+// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides; `between`
+// holds three planes of that size. Fields are of g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
+void block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out);
+void block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out);
+void block_between(const uint8_t* in, int width, int height, int window, uint8_t* out);
+void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,
+                  const Plane<const float>& hint_u, const Plane<const float>& hint_v, int level, int radius,
+                  const BlockField& out);
+void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in, const BlockField& out);
+void block_fractions(const uint8_t* a, const uint8_t* b, const uint8_t* between, const BlockGrid& g,
+                     const BlockField& in, const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost);
 
 }  // namespace reelmend::cpu

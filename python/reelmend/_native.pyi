@@ -7,6 +7,8 @@ _Coding = tuple[float, float, int, bool, float, float]  # kr, kb, depth, full_ra
 _Region = tuple[int, int, int, int]
 _Exposure = tuple[float, float, Any]  # low, high, table or None
 _Sampler = tuple[int, int]  # filter: bilinear, bicubic; border: edge, zeros, reflect
+_Size = tuple[int, int]  # width, height
+_BlockRule = tuple[int, int, int]  # step, window, weight
 _Tones = tuple[Any, Any, Any, Any]  # change, gains, response, mask; None for those not given
 
 def yuv_to_rgb(yuv: Sequence[Any], coding: _Coding, rgb: Sequence[Any], peak: float, stream: None) -> None: ...
@@ -44,6 +46,25 @@ def warp_blend(
     max_code: float,
     out: Sequence[Any],
     stream: None,
+) -> None: ...
+def block_copy(plane: Any, window: int, out: Any, stream: None) -> None: ...
+def block_halve(picture: Any, size: _Size, window: int, out: Any, stream: None) -> None: ...
+def block_between(picture: Any, size: _Size, window: int, out: Any, stream: None) -> None: ...
+def block_search(
+    a: Any,
+    b: Any,
+    size: _Size,
+    rule: _BlockRule,
+    coarse: Any,
+    hint: Any,
+    level: int,
+    radius: int,
+    out: Any,
+    stream: None,
+) -> None: ...
+def block_spread(a: Any, b: Any, size: _Size, rule: _BlockRule, field: Any, out: Any, stream: None) -> None: ...
+def block_fractions(
+    a: Any, b: Any, between: Any, size: _Size, rule: _BlockRule, field: Any, flow: Any, cost: Any, stream: None
 ) -> None: ...
 def threads() -> int: ...
 def set_threads(count: int) -> None: ...

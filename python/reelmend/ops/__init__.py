@@ -7,6 +7,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
 from ._dispatch import beside, copy, empty_like, to_host
+from .blocks import block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
@@ -17,6 +18,7 @@ __all__ = [
     "apply_lut",
     "area_mean",
     "beside",
+    "block_motion",
     "copy",
     "empty_like",
     "exposure_map",
