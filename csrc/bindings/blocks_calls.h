@@ -32,12 +32,10 @@ inline BlockGrid grid_of(const BlockSize& size, const BlockRule& rule) {
   return {size.first, size.second, blocks(size.first), blocks(size.second), step, window, weight};
 }
 
-// The copy of a picture, or `count` of them.
+// The copy of a picture.
 template <class T>
-T* block_picture(const Array& a, const BlockSize& s, int window, const std::string& what, int count = 0) {
-  std::vector<int64_t> shape{s.second + 2 * block_margin(window), block_pitch(s.first, window)};
-  if (count) shape.insert(shape.begin(), count);
-  return table<T>(a, shape, what);
+T* block_picture(const Array& a, const BlockSize& s, int window, const std::string& what) {
+  return table<T>(a, {s.second + 2 * block_margin(window), block_pitch(s.first, window)}, what);
 }
 
 inline BlockField block_field(const Array& a, int columns, int rows, const std::string& what) {
@@ -69,17 +67,6 @@ void def_blocks(py::module_& m) {
     typename L::Scope scope(stream, {&all});
     L::block_halve(scope, from, size.first, size.second, window, to);
   });
-
-  m.def("block_between",
-        [](const py::object& in, const BlockSize& size, int window, const py::object& out, StreamArg stream) {
-          const std::vector<Array> all{take(in, device, "picture", false), take(out, device, "out", true)};
-          check_block_size(size);
-          check_window(window);
-          const auto* const from = block_picture<const uint8_t>(all[0], size, window, "picture");
-          uint8_t* const to = block_picture<uint8_t>(all[1], size, window, "out", 3);
-          typename L::Scope scope(stream, {&all});
-          L::block_between(scope, from, size.first, size.second, window, to);
-        });
 
   // coarse: the field of the next coarser level, or None where the level is searched whole, within `radius`.
   // hint: (2, rows, columns) of the finest level, `level` halvings above this one, or None.
@@ -122,26 +109,24 @@ void def_blocks(py::module_& m) {
     L::block_spread(scope, from, to, g, before, after);
   });
 
-  m.def("block_fractions", [](const py::object& a, const py::object& b, const py::object& between,
-                              const BlockSize& size, const BlockRule& rule, const py::object& in,
-                              const py::object& flow, const py::object& cost, StreamArg stream) {
+  m.def("block_fractions", [](const py::object& a, const py::object& b, const BlockSize& size, const BlockRule& rule,
+                              const py::object& in, const py::object& flow, const py::object& cost, StreamArg stream) {
     const BlockGrid g = grid_of(size, rule);
-    const std::vector<Array> all{
-        take(a, device, "a", false),      take(b, device, "b", false),     take(between, device, "between", false),
-        take(in, device, "field", false), take(flow, device, "out", true), take(cost, device, "out", true)};
+    const std::vector<Array> all{take(a, device, "a", false), take(b, device, "b", false),
+                                 take(in, device, "field", false), take(flow, device, "out", true),
+                                 take(cost, device, "out", true)};
     const auto* const from = block_picture<const uint8_t>(all[0], size, g.window, "a");
     const auto* const to = block_picture<const uint8_t>(all[1], size, g.window, "b");
-    const auto* const halves = block_picture<const uint8_t>(all[2], size, g.window, "between", 3);
-    const BlockField field = block_field(all[3], g.columns, g.rows, "field");
-    const auto [u, v] = pair_of<float>(all[4], "out");
-    const auto sads = plane<float>(all[5], "out");
+    const BlockField field = block_field(all[2], g.columns, g.rows, "field");
+    const auto [u, v] = pair_of<float>(all[3], "out");
+    const auto sads = plane<float>(all[4], "out");
     if (u.width != g.columns || u.height != g.rows || sads.width != g.columns || sads.height != g.rows) {
       fail("out: expected (2, " + std::to_string(g.rows) + ", " + std::to_string(g.columns) + ") and (" +
-           std::to_string(g.rows) + ", " + std::to_string(g.columns) + "); got " + text(all[4].shape) + " and " +
-           text(all[5].shape));
+           std::to_string(g.rows) + ", " + std::to_string(g.columns) + "); got " + text(all[3].shape) + " and " +
+           text(all[4].shape));
     }
     typename L::Scope scope(stream, {&all});
-    L::block_fractions(scope, from, to, halves, g, field, u, v, sads);
+    L::block_fractions(scope, from, to, g, field, u, v, sads);
   });
 }
 

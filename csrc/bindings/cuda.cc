@@ -76,7 +76,6 @@ struct CudaLaunchers {
   RM_LAUNCH(warp_blend)
   RM_LAUNCH(block_copy)
   RM_LAUNCH(block_halve)
-  RM_LAUNCH(block_between)
   RM_LAUNCH(block_search)
   RM_LAUNCH(block_spread)
   RM_LAUNCH(block_fractions)

@@ -8,25 +8,32 @@
 namespace reelmend::cpu {
 namespace {
 
-// The two loops that are nearly all of the time. GCC makes psadbw and pavgb of them in the baseline already; wider
-// registers hold no more of a row.
+uint8_t mean_up(uint8_t a, uint8_t b) {
+  return static_cast<uint8_t>((a + b + 1) >> 1);
+}
+uint8_t mean_down(uint8_t a, uint8_t b) {
+  return static_cast<uint8_t>((a & b) + ((a ^ b) >> 1));
+}
+
+// The two loops that are most of the time. GCC makes psadbw and pavgb of them in the baseline already; wider registers
+// hold no more of a row.
 template <int kW>
-__attribute__((noinline)) int sad(const uint8_t* __restrict a, const uint8_t* __restrict b, int pitch) {
+__attribute__((noinline)) int sad(const uint8_t* __restrict a, int pitch_a, const uint8_t* __restrict b, int pitch_b) {
   int sum = 0;
   for (int y = 0; y < kW; ++y) {
-    for (int x = 0; x < kW; ++x) sum += abs_i(a[y * pitch + x] - b[y * pitch + x]);
+    for (int x = 0; x < kW; ++x) sum += abs_i(a[y * pitch_a + x] - b[y * pitch_b + x]);
   }
   return sum;
 }
 
 template <int kW>
-__attribute__((noinline)) int sad(const uint8_t* __restrict a, const uint8_t* __restrict b, const uint8_t* __restrict c,
-                                  int pitch) {
+__attribute__((noinline)) int sad_of_mean(const uint8_t* __restrict a, int pitch_a, const uint8_t* __restrict b,
+                                          const uint8_t* __restrict c, int pitch) {
   int sum = 0;
   for (int y = 0; y < kW; ++y) {
     uint8_t mean[kW];
-    for (int x = 0; x < kW; ++x) mean[x] = static_cast<uint8_t>(mean_up(b[y * pitch + x], c[y * pitch + x]));
-    for (int x = 0; x < kW; ++x) sum += abs_i(a[y * pitch + x] - mean[x]);
+    for (int x = 0; x < kW; ++x) mean[x] = mean_up(b[y * pitch + x], c[y * pitch + x]);
+    for (int x = 0; x < kW; ++x) sum += abs_i(a[y * pitch_a + x] - mean[x]);
   }
   return sum;
 }
@@ -38,21 +45,43 @@ struct Whole {
   const uint8_t* b;
   int pitch;
 
-  int operator()(BlockVector m) const { return sad<kW>(a, b + m.v * pitch + m.u, pitch); }
+  int operator()(BlockVector m) const { return sad<kW>(a, pitch, b + m.v * pitch + m.u, pitch); }
 };
 
+// The halves around one place of b, from a row and a column before the window to those after it: within a pixel.
 template <int kW>
-struct Quarter {
-  const uint8_t* a;
-  const uint8_t* b[4];
-  int pitch;
+class Quarter {
+ public:
+  Quarter(const uint8_t* a, const uint8_t* b, int pitch, BlockVector from) : a_(a), pitch_(pitch), from_(from) {
+    const uint8_t* const first = b + (from.v / kQuarters - 1) * pitch + from.u / kQuarters - 1;
+    for (int y = 0; y < kRows; ++y) {
+      const uint8_t* __restrict const row = first + y * pitch;
+      uint8_t* __restrict const whole = at_[0] + y * kPitch;
+      uint8_t* __restrict const columns = at_[1] + y * kPitch;
+      for (int x = 0; x < kPitch; ++x) whole[x] = row[x];
+      for (int x = 0; x < kPitch; ++x) columns[x] = mean_up(row[x], row[x + 1]);
+    }
+    for (int n = 0; n < (kRows - 1) * kPitch; ++n) at_[2][n] = mean_up(at_[0][n], at_[0][n + kPitch]);
+    for (int n = 0; n < (kRows - 1) * kPitch; ++n) at_[3][n] = mean_down(at_[1][n], at_[1][n + kPitch]);
+  }
 
   int operator()(BlockVector m) const {
-    const QuarterPlace q = quarter_place(m.u, m.v);
-    const uint8_t* const one = b[q.one.plane] + q.one.y * pitch + q.one.x;
-    const uint8_t* const two = b[q.two.plane] + q.two.y * pitch + q.two.x;
-    return one == two ? sad<kW>(a, one, pitch) : sad<kW>(a, one, two, pitch);
+    const QuarterPlace q = quarter_place(m.u - from_.u, m.v - from_.v);
+    const uint8_t* const one = sample(q.one);
+    const uint8_t* const two = sample(q.two);
+    return one == two ? sad<kW>(a_, pitch_, one, kPitch) : sad_of_mean<kW>(a_, pitch_, one, two, kPitch);
   }
+
+ private:
+  static constexpr int kRows = kW + 2;
+  static constexpr int kPitch = kW + 8;
+
+  const uint8_t* sample(HalfPlace h) const { return at_[h.plane] + (h.y + 1) * kPitch + h.x + 1; }
+
+  const uint8_t* a_;
+  int pitch_;
+  BlockVector from_;
+  alignas(16) uint8_t at_[4][kRows * kPitch];
 };
 
 const uint8_t* picture(const uint8_t* padded, const BlockGrid& g) {
@@ -90,15 +119,8 @@ RM_CLONES void copy_row(const uint8_t* __restrict from, int step, uint8_t* __res
 RM_CLONES void halve_row(const uint8_t* __restrict top, const uint8_t* __restrict bottom, uint8_t* __restrict to,
                          int n) {
   for (int i = 0; i < n; ++i) {
-    to[i] = static_cast<uint8_t>(mean_up(top[2 * i], top[2 * i + 1], bottom[2 * i], bottom[2 * i + 1]));
+    to[i] = static_cast<uint8_t>(mean_of_four(top[2 * i], top[2 * i + 1], bottom[2 * i], bottom[2 * i + 1]));
   }
-}
-
-RM_CLONES void between_row(const uint8_t* __restrict top, const uint8_t* __restrict bottom, uint8_t* __restrict columns,
-                           uint8_t* __restrict rows, uint8_t* __restrict both, int n) {
-  for (int i = 0; i < n; ++i) columns[i] = static_cast<uint8_t>(mean_up(top[i], top[i + 1]));
-  for (int i = 0; i < n; ++i) rows[i] = static_cast<uint8_t>(mean_up(top[i], bottom[i]));
-  for (int i = 0; i < n; ++i) both[i] = static_cast<uint8_t>(mean_up(top[i], top[i + 1], bottom[i], bottom[i + 1]));
 }
 
 }  // namespace
@@ -129,18 +151,6 @@ void block_halve(const uint8_t* in, int width, int height, int window, uint8_t* 
       const uint8_t* const row = in + (margin + 2 * y) * from + margin;
       halve_row(row, row + from, out + (margin + y) * to + margin, small);
       surround(out, small, (height + 1) / 2, window, y);
-    }
-  });
-}
-
-void block_between(const uint8_t* in, int width, int height, int window, uint8_t* out) {
-  const int rows = height + 2 * block_margin(window) - 1;
-  const int pitch = block_pitch(width, window);
-  const int size = (rows + 1) * pitch;
-  parallel(rows, 32, [&](int first, int last) {
-    for (int y = first; y < last; ++y) {
-      const int at = y * pitch;
-      between_row(in + at, in + at + pitch, out + at, out + size + at, out + 2 * size + at, pitch - 1);
     }
   });
 }
@@ -193,10 +203,9 @@ void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const 
   });
 }
 
-void block_fractions(const uint8_t* a, const uint8_t* b, const uint8_t* between, const BlockGrid& g,
-                     const BlockField& in, const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost) {
+void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                     const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost) {
   const int pitch = block_pitch(g.width, g.window);
-  const int size = (g.height + 2 * block_margin(g.window)) * pitch;
   on_window(g.window, [&](auto window) {
     constexpr int kW = decltype(window)::value;
     parallel(g.rows, 1, [&](int first, int last) {
@@ -204,10 +213,9 @@ void block_fractions(const uint8_t* a, const uint8_t* b, const uint8_t* between,
         for (int i = 0; i < g.columns; ++i) {
           const BlockPlace place = block_place(g, i, j);
           const int at = place.y * pitch + place.x;
-          const uint8_t* const middle = picture(between, g) + at;
-          const Quarter<kW> match{
-              picture(a, g) + at, {picture(b, g) + at, middle, middle + size, middle + 2 * size}, pitch};
-          const BlockMatch best = with_fraction(match, place, block_around(in, i, j, kQuarters), g, in.sad(i, j));
+          const BlockAround around = block_around(in, i, j, kQuarters);
+          const Quarter<kW> match(picture(a, g) + at, picture(b, g) + at, pitch, around.m[0]);
+          const BlockMatch best = with_fraction(match, place, around, g.weight, in.sad(i, j));
           u.at(i, j) = static_cast<float>(best.m.u) * (1.0f / kQuarters);
           v.at(i, j) = static_cast<float>(best.m.v) * (1.0f / kQuarters);
           cost.at(i, j) = static_cast<float>(best.sad) * (1.0f / (kW * kW));

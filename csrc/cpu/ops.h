@@ -75,16 +75,15 @@ template <class T>
 void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a, const Flow& flow_b,
                 const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out);
 
-// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides; `between`
-// holds three planes of that size. Fields are of g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
+// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides. Fields are of
+// g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
 void block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out);
 void block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out);
-void block_between(const uint8_t* in, int width, int height, int window, uint8_t* out);
 void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,
                   const Plane<const float>& hint_u, const Plane<const float>& hint_v, int level, int radius,
                   const BlockField& out);
 void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in, const BlockField& out);
-void block_fractions(const uint8_t* a, const uint8_t* b, const uint8_t* between, const BlockGrid& g,
-                     const BlockField& in, const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost);
+void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                     const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost);
 
 }  // namespace reelmend::cpu

@@ -194,6 +194,11 @@ struct BlockSearch {
   }
 };
 
+// A pixel of a level from four of the finer one.
+RM_HD int mean_of_four(int a, int b, int c, int d) {
+  return (a + b + c + d + 2) >> 2;
+}
+
 // A vector of a field given from outside, in pixels of the finest level, for block (i, j) of a level 2^level coarser.
 RM_HD int hint_of(float pixels, int level) {
   const float finite = pixels - pixels == 0.0f ? pixels : 0.0f;
@@ -212,14 +217,16 @@ RM_HD BlockVector hint_at(const Plane<const float>& u, const Plane<const float>&
   return {hint_of(u.at(x, y), level), hint_of(v.at(x, y), level)};
 }
 
-// Fractions. b is known at halves of a pixel: at the pixels, between columns, between rows, between both. At a quarter
-// it is the mean, rounded up, of two of these: of its two neighbours, or, odd both ways, of those two of four that lie
-// between columns or between rows, but not both.
-RM_HD int mean_up(int a, int b) {
-  return (a + b + 1) >> 1;
+// Fractions. b is known at halves of a pixel: at the pixels; between columns and between rows, means rounded up; and
+// between both, the mean, rounded down, of two of those between columns, so that roundings cancel. At a quarter it is
+// the mean, rounded up, of two of these: of its two neighbours, or, odd both ways, of those two of four that lie
+// between columns or between rows, but not both. That is bilinear interpolation to half a level. Four samples go in one
+// word; a byte is as good.
+RM_HD unsigned mean_up(unsigned a, unsigned b) {
+  return (a | b) - (((a ^ b) >> 1) & 0x7f7f7f7fu);
 }
-RM_HD int mean_up(int a, int b, int c, int d) {
-  return (a + b + c + d + 2) >> 2;
+RM_HD unsigned mean_down(unsigned a, unsigned b) {
+  return (a & b) + (((a ^ b) >> 1) & 0x7f7f7f7fu);
 }
 
 struct HalfPlace {
@@ -258,12 +265,12 @@ RM_HD void fraction(const Match& match, const BlockPlace& place, const BlockArou
 
 // The vector of a block with a fraction: halves, then quarters. `around` counts quarters.
 template <class Match>
-RM_HD BlockMatch with_fraction(const Match& match, const BlockPlace& place, const BlockAround& around,
-                               const BlockGrid& g, int sad) {
+RM_HD BlockMatch with_fraction(const Match& match, const BlockPlace& place, const BlockAround& around, int weight,
+                               int sad) {
   const BlockVector m = around.m[0];
-  BlockMatch best{m, sad, kFine * sad + g.weight * around.distance(m) / kQuarters};
-  fraction(match, place, around, g.weight, 2, &best);
-  fraction(match, place, around, g.weight, 1, &best);
+  BlockMatch best{m, sad, kFine * sad + weight * around.distance(m) / kQuarters};
+  fraction(match, place, around, weight, 2, &best);
+  fraction(match, place, around, weight, 1, &best);
   return best;
 }
 

@@ -98,9 +98,7 @@ def block_motion(
             native.block_spread(ones[level], twos[level], size, rule, now, then, to)
             now, then = then, now
         found = now
-    between = _room(sizes[0], window, a, 3)
-    native.block_between(twos[0], sizes[0], window, between, to)
-    native.block_fractions(ones[0], twos[0], between, sizes[0], rule, found, flow, cost, to)
+    native.block_fractions(ones[0], twos[0], sizes[0], rule, found, flow, cost, to)
     return flow, cost
 
 
@@ -114,10 +112,10 @@ def _pyramid(plane: Array, sizes: list[tuple[int, int]], window: int, stream: An
     return pictures
 
 
-def _room(size: tuple[int, int], window: int, like: Array, *count: int) -> Array:
+def _room(size: tuple[int, int], window: int, like: Array) -> Array:
     """Where such a copy goes: block_margin and block_pitch of csrc/ops/blocks.h."""
     margin = window + 8
-    return empty((*count, size[1] + 2 * margin, (size[0] + 2 * margin + 15) // 16 * 16), np.uint8, like)
+    return empty((size[1] + 2 * margin, (size[0] + 2 * margin + 15) // 16 * 16), np.uint8, like)
 
 
 def _picture(what: str, x: Array) -> Array:
