@@ -169,13 +169,8 @@ void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const 
           const Whole<kW> match{picture(a, g) + at, picture(b, g) + at, pitch};
           const BlockAround around = coarse.data ? block_around(coarse, i >> 1, j >> 1, 2) : BlockAround{};
           const BlockSearch<Whole<kW>> search{match, place, around, g.weight};
-          BlockMatch best;
-          if (coarse.data) {
-            best = search.candidates(hint_at(hint_u, hint_v, i, j, level));
-          } else {
-            best = search.everywhere(radius);
-            search.test(place.kept(hint_at(hint_u, hint_v, i, j, level)), &best);
-          }
+          const BlockVector hint = hint_at(hint_u, hint_v, i, j, level);
+          BlockMatch best = coarse.data ? search.candidates(hint) : search.everywhere(radius, hint);
           search.descend(&best);
           put(out, i, j, best);
         }

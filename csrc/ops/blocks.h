@@ -17,6 +17,15 @@
 
 #include "core/view.h"
 
+// On a GPU loops over the blocks around are unrolled, or their vectors would lie in memory; the others are not.
+#if defined(__CUDACC__)
+#define RM_UNROLL _Pragma("unroll")
+#define RM_ROLLED _Pragma("unroll 1")
+#else
+#define RM_UNROLL
+#define RM_ROLLED
+#endif
+
 namespace reelmend {
 
 constexpr int kFine = 16;     // of a unit of SAD in a cost
@@ -90,6 +99,7 @@ struct BlockAround {
 
   RM_HD int distance(BlockVector a) const {
     int sum = 0;
+    RM_UNROLL
     for (int k = 0; k < kAround; ++k) sum += abs_i(a.u - m[k].u) + abs_i(a.v - m[k].v);
     return sum < kFarAway ? sum : kFarAway;
   }
@@ -104,6 +114,7 @@ RM_HD int around_y(int k) {
 
 RM_HD BlockAround block_around(const BlockField& f, int i, int j, int factor) {
   BlockAround out;
+  RM_UNROLL
   for (int k = 0; k < kAround; ++k) {
     const int x = clamp_index(i + around_x(k), f.columns);
     const int y = clamp_index(j + around_y(k), f.rows);
@@ -141,6 +152,7 @@ struct BlockSearch {
   // The vectors around, nothing, and `hint`.
   RM_HD BlockMatch candidates(BlockVector hint) const {
     BlockMatch best = at(place.kept(around.m[0]));
+    RM_UNROLL
     for (int k = 1; k < kAround; ++k) {
       bool named = false;
       if constexpr (Match::kSkips) {
@@ -156,8 +168,10 @@ struct BlockSearch {
   // To the best of four neighbours, until none is better.
   RM_HD void descend(BlockMatch* best) const {
     BlockVector from = best->m;
+    RM_ROLLED
     for (int n = 0; n < kWalk; ++n) {
       const BlockVector at = best->m;
+      RM_ROLLED
       for (int k = 0; k < 4; ++k) {
         const BlockVector m{at.u + (k == 0 ? -1 : k == 1 ? 1 : 0), at.v + (k == 2 ? -1 : k == 3 ? 1 : 0)};
         if (m == from || !place.holds(m)) continue;
@@ -171,6 +185,7 @@ struct BlockSearch {
   // The vectors around a block whose own has this SAD.
   RM_HD BlockMatch taken_over(int sad) const {
     BlockMatch best{around.m[0], sad, kFine * sad + weight * around.distance(around.m[0])};
+    RM_UNROLL
     for (int k = 1; k < kAround; ++k) {
       bool named = false;
       if constexpr (Match::kSkips) {
@@ -182,14 +197,17 @@ struct BlockSearch {
     return best;
   }
 
-  // All vectors within `radius`, from nothing.
-  RM_HD BlockMatch everywhere(int radius) const {
+  // All vectors within `radius`, from nothing, and `hint`.
+  RM_HD BlockMatch everywhere(int radius, BlockVector hint) const {
     BlockMatch best = at({0, 0});
+    RM_ROLLED
     for (int v = -radius; v <= radius; ++v) {
+      RM_ROLLED
       for (int u = -radius; u <= radius; ++u) {
         if (place.holds({u, v})) test({u, v}, &best);
       }
     }
+    test(place.kept(hint), &best);
     return best;
   }
 };
@@ -250,6 +268,7 @@ template <class Match>
 RM_HD void fraction(const Match& match, const BlockPlace& place, const BlockAround& around, int weight, int reach,
                     BlockMatch* best) {
   const BlockVector from = best->m;
+  RM_ROLLED
   for (int k = 1; k < kAround; ++k) {
     const BlockVector m{from.u + around_x(k) * reach, from.v + around_y(k) * reach};
     if (m.u < place.low_u * kQuarters || m.u > place.high_u * kQuarters || m.v < place.low_v * kQuarters ||
