@@ -6,6 +6,8 @@
 
 #include "bindings/arguments.h"
 #include "bindings/blocks_calls.h"
+#include "bindings/compose_calls.h"
+#include "bindings/motion_calls.h"
 
 namespace reelmend::bind {
 
@@ -13,8 +15,6 @@ template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
   using StreamArg = typename L::StreamArg;
-  def_blocks<L>(m);
-
   m.def("yuv_to_rgb", [](const Objects& yuv, const CodingTuple& ct, const Objects& rgb, double peak, StreamArg stream) {
     const auto in = take_all(yuv, device, "planes", false);
     const auto out = take_all(rgb, device, "out", true);
@@ -288,6 +288,10 @@ void def_calls(py::module_& m) {
                     sampler_of(how), static_cast<float>(max_code), to.data());
     });
   });
+
+  def_motion<L>(m);
+  def_compose<L>(m);
+  def_blocks<L>(m);
 }
 
 }  // namespace reelmend::bind

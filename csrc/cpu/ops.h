@@ -2,9 +2,14 @@
 #pragma once
 
 #include "core/view.h"
+#include "ops/adaptive.h"
+#include "ops/bilateral.h"
 #include "ops/blocks.h"
 #include "ops/color.h"
+#include "ops/compose.h"
+#include "ops/correlate.h"
 #include "ops/exposure.h"
+#include "ops/flow.h"
 #include "ops/histogram.h"
 #include "ops/resize.h"
 #include "ops/tone.h"
@@ -75,8 +80,37 @@ template <class T>
 void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a, const Flow& flow_b,
                 const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out);
 
-// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides. Fields are of
-// g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
+// All of one size.
+void consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,
+                 const ConsistencyRule& rule, const Plane<float>& out);
+void flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward, const FlowWeights& weights,
+              const FlowField<float>& first, const FlowField<float>& second);
+void median_flow(const FlowField<const float>& in, int size, const FlowField<float>& out);  // size: 3 or 5
+template <class T>
+void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
+                    const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
+// taps: 16 planes, rows of four from the top.
+template <class T>
+void adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
+                   float max_code, const Plane<T>* out);
+void correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out);
+
+// Flows and weight maps of all terms are of one size.
+template <class T>
+void compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out);
+// beyond.u.data may be null: no acceleration then.
+void trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+           const FlowField<float>& to_first, const FlowField<float>& to_second);
+// count, in samples side by side, is read and written.
+template <class T>
+void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+             const OverlayRule& rule, const Plane<uint8_t>& count);
+// Samples of `source` where the overlay is; `count` in samples side by side, no smaller than `out`, which is changed.
+template <class T>
+void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out);
+
+// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides. Fields are
+// of g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
 void block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out);
 void block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out);
 void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,

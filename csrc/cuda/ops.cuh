@@ -54,6 +54,31 @@ template <class T>
 cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a,
                        const Flow& flow_b, const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out,
                        cudaStream_t stream);
+cudaError_t consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,
+                        const ConsistencyRule& rule, const Plane<float>& out, cudaStream_t stream);
+cudaError_t flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward,
+                     const FlowWeights& weights, const FlowField<float>& first, const FlowField<float>& second,
+                     cudaStream_t stream);
+cudaError_t median_flow(const FlowField<const float>& in, int size, const FlowField<float>& out, cudaStream_t stream);
+template <class T>
+cudaError_t bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
+                           const Plane<const float>& confidence, const BilateralTables& tables,
+                           const FlowField<float>& out, cudaStream_t stream);
+template <class T>
+cudaError_t compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out, cudaStream_t stream);
+cudaError_t trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+                  const FlowField<float>& to_first, const FlowField<float>& to_second, cudaStream_t stream);
+template <class T>
+cudaError_t overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+                    const OverlayRule& rule, const Plane<uint8_t>& count, cudaStream_t stream);
+template <class T>
+cudaError_t adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
+                          float max_code, const Plane<T>* out, cudaStream_t stream);
+cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out,
+                      cudaStream_t stream);
+template <class T>
+cudaError_t lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out,
+                     cudaStream_t stream);
 
 cudaError_t block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out, cudaStream_t stream);
 cudaError_t block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out, cudaStream_t stream);

@@ -2,7 +2,7 @@
 //
 // A pyramid by halves; the coarsest level is searched whole, each finer level starts from the vectors below it, then
 // blocks take over vectors of their neighbours, at last vectors get fractions. A vector is chosen by
-//   cost = kFine SAD + weight D
+//   cost = kSadUnit SAD + weight D
 // SAD is the sum over the window of absolute differences in 8-bit levels, D the sum over the blocks around (below, in
 // the first search of a level) of the distance |u - u'| + |v - v'| of their vectors, in pixels of the level. So a
 // block whose picture says little follows its neighbours. Everything is counted in whole numbers, every pass reads
@@ -28,10 +28,10 @@
 
 namespace reelmend {
 
-constexpr int kFine = 16;     // of a unit of SAD in a cost
-constexpr int kAround = 9;    // blocks 3 x 3, the middle one first
-constexpr int kWalk = 16;     // steps of a descent at most
-constexpr int kQuarters = 4;  // vectors of the result count quarters of a pixel
+constexpr int kSadUnit = 16;      // of a unit of SAD in a cost
+constexpr int kBlocksAround = 9;  // blocks 3 x 3, the middle one first
+constexpr int kDescent = 16;      // steps of a descent at most
+constexpr int kQuarters = 4;      // vectors of the result count quarters of a pixel
 
 // These keep costs in 32 bits.
 constexpr int kMaxBlockSide = 16384;
@@ -95,12 +95,12 @@ RM_HD int abs_i(int a) {
 
 // Vectors around a block.
 struct BlockAround {
-  BlockVector m[kAround];
+  BlockVector m[kBlocksAround];
 
   RM_HD int distance(BlockVector a) const {
     int sum = 0;
     RM_UNROLL
-    for (int k = 0; k < kAround; ++k) sum += abs_i(a.u - m[k].u) + abs_i(a.v - m[k].v);
+    for (int k = 0; k < kBlocksAround; ++k) sum += abs_i(a.u - m[k].u) + abs_i(a.v - m[k].v);
     return sum < kFarAway ? sum : kFarAway;
   }
 };
@@ -115,7 +115,7 @@ RM_HD int around_y(int k) {
 RM_HD BlockAround block_around(const BlockField& f, int i, int j, int factor) {
   BlockAround out;
   RM_UNROLL
-  for (int k = 0; k < kAround; ++k) {
+  for (int k = 0; k < kBlocksAround; ++k) {
     const int x = clamp_index(i + around_x(k), f.columns);
     const int y = clamp_index(j + around_y(k), f.rows);
     out.m[k] = {f.u(x, y) * factor, f.v(x, y) * factor};
@@ -139,21 +139,21 @@ struct BlockSearch {
 
   RM_HD BlockMatch at(BlockVector m) const {
     const int sad = match(m);
-    return {m, sad, kFine * sad + weight * around.distance(m)};
+    return {m, sad, kSadUnit * sad + weight * around.distance(m)};
   }
   RM_HD void test(BlockVector m, BlockMatch* best) const {
     if (m == best->m) return;
     const int distance = weight * around.distance(m);
     if (distance >= best->cost) return;
     const int sad = match(m);
-    if (kFine * sad + distance < best->cost) *best = {m, sad, kFine * sad + distance};
+    if (kSadUnit * sad + distance < best->cost) *best = {m, sad, kSadUnit * sad + distance};
   }
 
   // The vectors around, nothing, and `hint`.
   RM_HD BlockMatch candidates(BlockVector hint) const {
     BlockMatch best = at(place.kept(around.m[0]));
     RM_UNROLL
-    for (int k = 1; k < kAround; ++k) {
+    for (int k = 1; k < kBlocksAround; ++k) {
       bool named = false;
       if constexpr (Match::kSkips) {
         for (int l = 0; l < k; ++l) named |= around.m[l] == around.m[k];
@@ -169,7 +169,7 @@ struct BlockSearch {
   RM_HD void descend(BlockMatch* best) const {
     BlockVector from = best->m;
     RM_ROLLED
-    for (int n = 0; n < kWalk; ++n) {
+    for (int n = 0; n < kDescent; ++n) {
       const BlockVector at = best->m;
       RM_ROLLED
       for (int k = 0; k < 4; ++k) {
@@ -184,9 +184,9 @@ struct BlockSearch {
 
   // The vectors around a block whose own has this SAD.
   RM_HD BlockMatch taken_over(int sad) const {
-    BlockMatch best{around.m[0], sad, kFine * sad + weight * around.distance(around.m[0])};
+    BlockMatch best{around.m[0], sad, kSadUnit * sad + weight * around.distance(around.m[0])};
     RM_UNROLL
-    for (int k = 1; k < kAround; ++k) {
+    for (int k = 1; k < kBlocksAround; ++k) {
       bool named = false;
       if constexpr (Match::kSkips) {
         for (int l = 0; l < k; ++l) named |= around.m[l] == around.m[k];
@@ -269,7 +269,7 @@ RM_HD void fraction(const Match& match, const BlockPlace& place, const BlockArou
                     BlockMatch* best) {
   const BlockVector from = best->m;
   RM_ROLLED
-  for (int k = 1; k < kAround; ++k) {
+  for (int k = 1; k < kBlocksAround; ++k) {
     const BlockVector m{from.u + around_x(k) * reach, from.v + around_y(k) * reach};
     if (m.u < place.low_u * kQuarters || m.u > place.high_u * kQuarters || m.v < place.low_v * kQuarters ||
         m.v > place.high_v * kQuarters) {
@@ -278,7 +278,7 @@ RM_HD void fraction(const Match& match, const BlockPlace& place, const BlockArou
     const int distance = weight * around.distance(m) / kQuarters;
     if (distance >= best->cost) continue;
     const int sad = match(m);
-    if (kFine * sad + distance < best->cost) *best = {m, sad, kFine * sad + distance};
+    if (kSadUnit * sad + distance < best->cost) *best = {m, sad, kSadUnit * sad + distance};
   }
 }
 
@@ -287,7 +287,7 @@ template <class Match>
 RM_HD BlockMatch with_fraction(const Match& match, const BlockPlace& place, const BlockAround& around, int weight,
                                int sad) {
   const BlockVector m = around.m[0];
-  BlockMatch best{m, sad, kFine * sad + weight * around.distance(m) / kQuarters};
+  BlockMatch best{m, sad, kSadUnit * sad + weight * around.distance(m) / kQuarters};
   fraction(match, place, around, weight, 2, &best);
   fraction(match, place, around, weight, 1, &best);
   return best;

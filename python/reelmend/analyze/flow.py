@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import ops
 from ..errors import MissingExtraError
-from .metrics import warp
 
 __all__ = ["dis_flow", "visible"]
 
@@ -36,11 +36,11 @@ def visible(forward: Flow, backward: Flow) -> npt.NDArray[np.uint8]:
     Ruder et al. 2016, as in the code of Lai et al. 2018. With f the flow of this frame and b the other frame's flow
     brought here: occluded if |f + b|^2 > .01 (|f|^2 + |b|^2) + .5; boundary if |grad f|^2 > .01 |f|^2 + .002.
     """
-    b = warp(backward, forward)
+    f, b = (np.moveaxis(flow, 2, 0) for flow in (forward, backward))
+    agrees = ops.consistency(f, b, outside=None) == 1
     size = np.sum(forward**2, -1)
-    occluded = np.sum((forward + b) ** 2, -1) > 0.01 * (size + np.sum(b**2, -1)) + 0.5
     gradient = np.zeros_like(size)
     gradient[:, :-1] += np.sum(np.diff(forward, axis=1) ** 2, -1)
     gradient[:-1] += np.sum(np.diff(forward, axis=0) ** 2, -1)
     boundary = gradient > 0.01 * size + 0.002
-    return np.asarray(~(occluded | boundary), np.uint8)
+    return np.asarray(agrees & ~boundary, np.uint8)
