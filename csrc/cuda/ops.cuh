@@ -80,4 +80,15 @@ template <class T>
 cudaError_t lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out,
                      cudaStream_t stream);
 
+cudaError_t block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out, cudaStream_t stream);
+cudaError_t block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out, cudaStream_t stream);
+cudaError_t block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,
+                         const Plane<const float>& hint_u, const Plane<const float>& hint_v, int level, int radius,
+                         const BlockField& out, cudaStream_t stream);
+cudaError_t block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                         const BlockField& out, cudaStream_t stream);
+cudaError_t block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                            const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost,
+                            cudaStream_t stream);
+
 }  // namespace reelmend::cuda

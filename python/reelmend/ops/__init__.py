@@ -8,6 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from ._memory import cast, largest, to_device
+from .blocks import block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
 from .exposure import exposure_map
@@ -23,6 +24,7 @@ __all__ = [
     "area_mean",
     "beside",
     "bilateral_flow",
+    "block_motion",
     "cast",
     "compose",
     "consistency",
