@@ -78,6 +78,7 @@ struct CudaLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(dense_level)
 #undef RM_LAUNCH
 };
 

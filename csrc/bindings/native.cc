@@ -45,6 +45,7 @@ struct CpuLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(dense_level)
 #undef RM_LAUNCH
 };
 

@@ -4,6 +4,7 @@
 #include "core/view.h"
 #include "ops/bilateral.h"
 #include "ops/color.h"
+#include "ops/dense.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
 #include "ops/histogram.h"
@@ -85,5 +86,10 @@ void median_flow(const FlowField<const float>& in, int size, const FlowField<flo
 template <class T>
 void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                     const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
+
+// One level of dense inverse search; `padded` and `patches` are scratch.
+void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
+                 const Search& search, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                 const PatchGrid<float>& patches, const FlowField<float>& out);
 
 }  // namespace reelmend::cpu

@@ -8,6 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from .color import rgb_to_yuv, yuv_to_rgb
+from .dense import dense_flow
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import bilateral_flow, consistency, flows_at, median_flow
@@ -21,6 +22,7 @@ __all__ = [
     "bilateral_flow",
     "consistency",
     "copy",
+    "dense_flow",
     "empty_like",
     "exposure_map",
     "flows_at",
