@@ -21,12 +21,11 @@ void def_dense(py::module_& m) {
   constexpr Device device = L::kDevice;
   using StreamArg = typename L::StreamArg;
 
-  // One level. coarser: a flow (2, any height, any width), or None. rule: stride, iterations.
-  // scratch: padded, patches (3, rows, columns of the grid).
+  // One level. coarser: a flow (2, any height, any width), or None. rule: stride, iterations, rounds.
+  // scratch: padded (2, height + 17, width + 17 or more), patches (2, 3, rows, columns of the grid).
   m.def("dense_level", [](const py::object& a, const py::object& b, const py::object& coarser,
-                          const std::tuple<int, int, int, double>& rule,
-                          const std::pair<py::object, py::object>& scratch, const py::object& target,
-                          StreamArg stream) {
+                          const std::tuple<int, int, int>& rule, const std::pair<py::object, py::object>& scratch,
+                          const py::object& target, StreamArg stream) {
     std::vector<Array> in{take(a, device, "a", false), take(b, device, "b", false), take(target, device, "out", true),
                           take(scratch.first, device, "padded", true), take(scratch.second, device, "patches", true)};
     const auto one = plane<const uint8_t>(in[0], "a");
@@ -39,19 +38,15 @@ void def_dense(py::module_& m) {
     if (u.width != one.width || u.height != one.height) {
       fail("out: expected (2, height, width) of the planes' height and width; got " + text(in[2].shape));
     }
-    const auto [stride, iterations, candidates, reach] = rule;
+    const auto [stride, iterations, rounds] = rule;
     if (stride < 1 || stride > kPatch) fail("stride: expected 1 to 8; got " + std::to_string(stride));
     if (iterations < 0) fail("iterations: expected 0 or more; got " + std::to_string(iterations));
-    const Search search{one.width,
-                        one.height,
-                        stride,
-                        patch_count(one.width, stride),
-                        patch_count(one.height, stride),
-                        iterations,
-                        candidates,
-                        static_cast<float>(reach)};
-    const PatchGrid<float> patches{table<float>(in[4], {3, search.rows, search.columns}, "patches"), search.columns,
-                                   search.rows};
+    if (rounds < 1) fail("rounds: expected 1 or more; got " + std::to_string(rounds));
+    const Search search{one.width, one.height, stride, patch_count(one.width, stride), patch_count(one.height, stride),
+                        iterations};
+    float* const grids = table<float>(in[4], {2, 3, search.rows, search.columns}, "patches");
+    const PatchGrid<float> patches{grids, search.columns, search.rows};
+    const PatchGrid<float> others{grids + in[4].size() / 2, search.columns, search.rows};
     Coarser from{};
     if (!coarser.is_none()) {
       in.push_back(take(coarser, device, "coarser", false));
@@ -59,8 +54,8 @@ void def_dense(py::module_& m) {
       from = make_coarser({cu, cv}, one.width, one.height);
     }
     typename L::Scope scope(stream, {&in});
-    L::dense_level(scope, one, two, from, search, padded_of(in[3], 0, one.width, one.height),
-                   padded_of(in[3], 1, one.width, one.height), patches, FlowField<float>{u, v});
+    L::dense_level(scope, one, two, from, search, rounds, padded_of(in[3], 0, one.width, one.height),
+                   padded_of(in[3], 1, one.width, one.height), patches, others, FlowField<float>{u, v});
   });
 }
 

@@ -27,13 +27,15 @@ void pad_plane(const Plane<const uint8_t>& in, const Padded<float>& out) {
   });
 }
 
+constexpr int kSamples = 3 * kPatch * kPatch;
+
 // A column of a patch's samples and gradients, stored row after row.
 struct Lane {
   float* __restrict samples;
   int lane;
   RM_HD float& a(int r) const { return samples[r * kPatch + lane]; }
-  RM_HD float& x(int r) const { return samples[64 + r * kPatch + lane]; }
-  RM_HD float& y(int r) const { return samples[128 + r * kPatch + lane]; }
+  RM_HD float& x(int r) const { return samples[kPatch * kPatch + r * kPatch + lane]; }
+  RM_HD float& y(int r) const { return samples[2 * kPatch * kPatch + r * kPatch + lane]; }
 };
 
 struct Differences {
@@ -56,26 +58,42 @@ struct Differences {
   }
 };
 
+RM_HD Descent prepare(const float* a, int stride, float* samples) {
+  float x[kPatch], y[kPatch], xx[kPatch], xy[kPatch], yy[kPatch];
+  for (int l = 0; l < kPatch; ++l) {
+    const GradientSums s = lane_gradients(a + l, stride, Lane{samples, l});
+    x[l] = s.x;
+    y[l] = s.y;
+    xx[l] = s.xx;
+    xy[l] = s.xy;
+    yy[l] = s.yy;
+  }
+  return make_descent({sum_lanes(x), sum_lanes(y), sum_lanes(xx), sum_lanes(xy), sum_lanes(yy)});
+}
+
 RM_CLONES void search_row(const Search k, const Coarser c, const Padded<const float> a, const Padded<const float> b,
-                          int y, float* __restrict to_u, float* __restrict to_v, float* __restrict to_mean) {
-  alignas(64) float samples[3 * kPatch * kPatch];
+                          int j, const PatchGrid<float> to) {
+  float samples[kSamples];
+  const int y = patch_place(j, k.height, k.stride);
   for (int i = 0; i < k.columns; ++i) {
     const int x = patch_place(i, k.width, k.stride);
-    float sx[kPatch], sy[kPatch], sxx[kPatch], sxy[kPatch], syy[kPatch];
-    const float* const p = a.at(x, y);
-    for (int l = 0; l < kPatch; ++l) {
-      const GradientSums s = lane_gradients(p + l, a.stride, Lane{samples, l});
-      sx[l] = s.x;
-      sy[l] = s.y;
-      sxx[l] = s.xx;
-      sxy[l] = s.xy;
-      syy[l] = s.yy;
+    const Descent g = prepare(a.at(x, y), a.stride, samples);
+    to.set(i, j, search_from(k, coarser_start(c, x, y), g, Differences{b, samples, x, y, k.width, k.height}));
+  }
+}
+
+RM_CLONES void search_row_again(const Search k, const PatchGrid<const float> found, const Padded<const float> a,
+                                const Padded<const float> b, int j, const PatchGrid<float> to) {
+  float samples[kSamples];
+  const int y = patch_place(j, k.height, k.stride);
+  for (int i = 0; i < k.columns; ++i) {
+    if (alike_around(found, i, j)) {
+      to.set(i, j, found.get(i, j));
+      continue;
     }
-    const Descent g = make_descent({sum_lanes(sx), sum_lanes(sy), sum_lanes(sxx), sum_lanes(sxy), sum_lanes(syy)});
-    const PatchVector found = search_patch(k, c, g, x, y, Differences{b, samples, x, y, k.width, k.height});
-    to_u[i] = found.u;
-    to_v[i] = found.v;
-    to_mean[i] = found.mean;
+    const int x = patch_place(i, k.width, k.stride);
+    const Descent g = prepare(a.at(x, y), a.stride, samples);
+    to.set(i, j, search_again(k, found, i, j, g, Differences{b, samples, x, y, k.width, k.height}));
   }
 }
 
@@ -85,26 +103,26 @@ struct Sums {
   float u[kWide], v[kWide], weight[kWide];
 };
 
-// Row y of the picture under the patches of one row, whose tops are at `top`. Sums begin at pixel `from`.
-RM_CLONES void add_patches(const Search& k, const Padded<const float>& a, const Padded<const float>& b,
-                           const float* __restrict u, const float* __restrict v, const float* __restrict mean, int top,
-                           int y, int begin, int end, int from, float* __restrict sum_u, float* __restrict sum_v,
-                           float* __restrict sum_weight) {
+// Row y of the picture under the j-th row of patches. Sums begin at pixel `from`.
+RM_CLONES void add_patches(const Search k, const Padded<const float> a, const Padded<const float> b,
+                           const PatchGrid<const float> found, int j, int y, int begin, int end, int from,
+                           float* __restrict sum_u, float* __restrict sum_v, float* __restrict sum_weight) {
   const int turns = patch_turns(k.stride);
+  const int top = patch_place(j, k.height, k.stride);
   const float* const row = a.at(0, y);
   for (int turn = 0; turn < turns; ++turn) {
     for (int i = first_of_turn(begin, turn, turns); i < end; i += turns) {
       const int x = patch_place(i, k.width, k.stride);
-      const PatchAim aim = aim_patch(x, top, u[i], v[i], k.width, k.height);
-      const float* const p = b.at(aim.x, aim.y + (y - top));
-      const float pu = u[i], pv = v[i], m = mean[i];
+      const PatchVector p = found.get(i, j);
+      const PatchAim aim = aim_patch(x, top, p.u, p.v, k.width, k.height);
+      const float* const there = b.at(aim.x, aim.y + (y - top));
       float* const tu = sum_u + (x - from);
       float* const tv = sum_v + (x - from);
       float* const tw = sum_weight + (x - from);
       for (int l = 0; l < kPatch; ++l) {
-        const float w = vector_weight(p + l, b.stride, aim, m, row[x + l]);
-        tu[l] += w * pu;
-        tv[l] += w * pv;
+        const float w = vector_weight(there + l, b.stride, aim, p.mean, row[x + l]);
+        tu[l] += w * p.u;
+        tv[l] += w * p.v;
         tw[l] += w;
       }
     }
@@ -118,33 +136,38 @@ RM_CLONES void divide_row(const float* __restrict sum, const float* __restrict w
 }  // namespace
 
 void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
-                 const Search& search, const Padded<float>& padded_a, const Padded<float>& padded_b,
-                 const PatchGrid<float>& patches, const FlowField<float>& out) {
+                 const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                 const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out) {
   pad_plane(a, padded_a);
   pad_plane(b, padded_b);
   const Padded<const float> from{padded_a.data, padded_a.stride}, to{padded_b.data, padded_b.stride};
+  const PatchGrid<float>* now = &patches;
+  const PatchGrid<float>* next = &others;
   parallel(search.rows, kGrain, [&](int first, int last) {
-    for (int j = first; j < last; ++j) {
-      search_row(search, coarser, from, to, patch_place(j, search.height, search.stride), patches.row(0, j),
-                 patches.row(1, j), patches.row(2, j));
-    }
+    for (int j = first; j < last; ++j) search_row(search, coarser, from, to, j, *now);
   });
-  parallel(search.height, 8, [&](int first, int last) {
+  for (int round = 1; round < rounds; ++round) {
+    const PatchGrid<const float> found{now->data, now->columns, now->rows};
+    parallel(search.rows, kGrain, [&](int first, int last) {
+      for (int j = first; j < last; ++j) search_row_again(search, found, from, to, j, *next);
+    });
+    std::swap(now, next);
+  }
+  const PatchGrid<const float> found{now->data, now->columns, now->rows};
+  parallel(search.height, kPatch, [&](int first, int last) {
     Sums sums;
     float value[kChunk];
     for (int y = first; y < last; ++y) {
       for (int x = 0; x < search.width; x += kChunk) {
         const int n = std::min(kChunk, search.width - x);
-        const int origin = x - kPatch;
+        const int origin = x - kPatch;  // patches reach beyond the chunk on both sides
         for (float* s : {sums.u, sums.v, sums.weight}) std::fill(s, s + n + 2 * kPatch, 0.0f);
         const int begin = first_patch(x, search.columns, search.stride);
         int end = begin;
         while (end < search.columns && patch_place(end, search.width, search.stride) < x + n) ++end;
-        for (int j = first_patch(y, search.rows, search.stride); j < search.rows; ++j) {
-          const int top = patch_place(j, search.height, search.stride);
-          if (top > y) break;
-          add_patches(search, from, to, patches.row(0, j), patches.row(1, j), patches.row(2, j), top, y, begin, end,
-                      origin, sums.u, sums.v, sums.weight);
+        for (int j = first_patch(y, search.rows, search.stride);
+             j < search.rows && patch_place(j, search.height, search.stride) <= y; ++j) {
+          add_patches(search, from, to, found, j, y, begin, end, origin, sums.u, sums.v, sums.weight);
         }
         for (int c = 0; c < 2; ++c) {
           const Plane<float>& plane = c ? out.v : out.u;

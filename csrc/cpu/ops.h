@@ -87,9 +87,9 @@ template <class T>
 void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                     const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
 
-// One level of dense inverse search; `padded` and `patches` are scratch.
+// One level of dense inverse search; `rounds` of searches, 1 or more; all from `padded_a` to `others` is scratch.
 void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
-                 const Search& search, const Padded<float>& padded_a, const Padded<float>& padded_b,
-                 const PatchGrid<float>& patches, const FlowField<float>& out);
+                 const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                 const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out);
 
 }  // namespace reelmend::cpu

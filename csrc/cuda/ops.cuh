@@ -65,7 +65,8 @@ cudaError_t bilateral_flow(const FlowField<const float>& flow, const Plane<const
                            const Plane<const float>& confidence, const BilateralTables& tables,
                            const FlowField<float>& out, cudaStream_t stream);
 cudaError_t dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
-                        const Search& search, const Padded<float>& padded_a, const Padded<float>& padded_b,
-                        const PatchGrid<float>& patches, const FlowField<float>& out, cudaStream_t stream);
+                        const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                        const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out,
+                        cudaStream_t stream);
 
 }  // namespace reelmend::cuda

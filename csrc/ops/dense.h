@@ -6,13 +6,15 @@
 //   search   each patch of a (8 x 8, on a grid) starts from the coarser level's flow and descends by Gauss-Newton.
 //            Inverse compositional: gradients g and Hessian H = sum (g - mean g)(g - mean g)' are those of a, made
 //            once; a step is u -= H^-1 sum (g - mean g) d, d = b(x + u) - a(x). The residual is sum (d - mean d)^2, so
-//            the brightness of a patch may change. It only ever falls
+//            the brightness of a patch may change. It only ever falls. In later rounds patches try their neighbours'
+//            vectors
 //   average  each pixel takes the mean of the vectors of the patches over it, weighted by 1 / max(1, |d - mean d|)
 // A sum over a patch is 8 sums down its columns ("lanes"), then a fixed tree over the lanes. So a lane is a thread on
 // the GPU and an element of a vector on the CPU, and both give the same bits.
 #pragma once
 
 #include "ops/flow.h"
+#include "ops/resize.h"
 
 #if defined(__CUDACC__)
 #define RM_UNROLL _Pragma("unroll")
@@ -126,18 +128,19 @@ RM_HD float sum_lanes(const float* v) {
 
 struct Descent {
   float mean_x, mean_y;          // of the gradients
-  float inv_xx, inv_xy, inv_yy;  // H^-1; 0 where it has none: such patches stay where they start
+  float inv_xx, inv_xy, inv_yy;  // H^-1
 };
 
-// Damping: what is added to both diagonal elements, as if the patch had a faint texture of its own.
-constexpr float kDamping = 16.0f;
+// Added to the diagonal of H, as if a patch had a faint texture of its own: codes squared, summed over the patch. So a
+// flat patch has an inverse and steps of 0, and one with a lone edge does not slide along it. It also keeps the
+// determinant, at least kDamping times the trace, far above its rounding.
+constexpr float kDamping = 64.0f;
 
 RM_HD Descent make_descent(const GradientSums& s) {
   const float mx = s.x / kPatchArea, my = s.y / kPatchArea;
-  const float xx = s.xx - mx * s.x + kDamping, xy = s.xy - mx * s.y, yy = s.yy - my * s.y + kDamping;
+  const float xx = (s.xx - mx * s.x) + kDamping, xy = s.xy - mx * s.y, yy = (s.yy - my * s.y) + kDamping;
   const float det = xx * yy - xy * xy;
-  const float inv = det > 0.0f ? 1.0f / det : 0.0f;
-  return {mx, my, yy * inv, -xy * inv, xx * inv};
+  return {mx, my, yy / det, -xy / det, xx / det};
 }
 
 RM_HD float residual(const DifferenceSums& s) {
@@ -149,36 +152,44 @@ struct PatchVector {
   float mean;  // of d: by how much b is brighter
 };
 
-constexpr float kStill = 0.02f;  // pixels: smaller steps end the search
+struct Search {
+  int width, height;
+  int stride, columns, rows;  // of the grid
+  int iterations;
+};
 
-// differences(u, v) are the patch's sums there. `iterations` steps at most.
+constexpr float kStill = 0.02f;  // pixels: a smaller step ends the descent
+
+// `differences(u, v)` are the patch's sums there, `here` those at the start. A step that leads farther from the start
+// than a patch, or does not lower the residual, is not taken and ends the descent.
 template <class Differences>
-RM_HD PatchVector descend(const Descent& g, PatchVector start, DifferenceSums here, int iterations,
+RM_HD PatchVector descend(const Search& k, const Descent& g, const PatchVector& start, const DifferenceSums& here,
                           const Differences& differences) {
-  PatchVector best = start;
+  PatchVector best{start.u, start.v, here.d / kPatchArea};
   float least = residual(here);
   DifferenceSums s = here;
-  for (int i = 0; i < iterations; ++i) {
+  for (int i = 0; i < k.iterations; ++i) {
     const float bx = s.dx - g.mean_x * s.d, by = s.dy - g.mean_y * s.d;
     const float du = g.inv_xx * bx + g.inv_xy * by, dv = g.inv_xy * bx + g.inv_yy * by;
     if (du * du + dv * dv < kStill * kStill) break;
     const float u = best.u - du, v = best.v - dv;
-    const float ru = u - start.u, rv = v - start.v;
-    if (!(ru * ru + rv * rv <= kPatchArea)) break;
+    const float far_u = u - start.u, far_v = v - start.v;
+    if (far_u * far_u + far_v * far_v > kPatchArea) break;
     s = differences(u, v);
     const float now = residual(s);
-    if (!(now < least)) break;
+    if (now >= least) break;
     least = now;
     best = {u, v, s.d / kPatchArea};
   }
   return best;
 }
 
-// The coarser level's flow (in this level's pixels) at (x, y), which is half a pixel left above the patch's centre.
+// --- where a search starts ---------------------------------------------------------------------------------------
+
 struct Coarser {
-  FlowField<const float> flow;  // u.data is null: none, the search starts from 0
+  FlowField<const float> flow;  // u.data is null: there is none, all start from 0
   float across, down;           // its size in parts of this level's
-  float times_u, times_v;
+  float times_u, times_v;       // from its pixels to this level's
 };
 
 RM_HD Coarser make_coarser(const FlowField<const float>& flow, int width, int height) {
@@ -191,61 +202,91 @@ RM_HD float finite_vector(float v) {
   return v - v == 0.0f ? clamp_f(v, -kFarthest, kFarthest) : 0.0f;
 }
 
-RM_HD PatchVector coarser_at(const Coarser& c, float x, float y) {
+// The coarser flow at the centre of the patch at (x, y), which lies at (x + 4, y + 4) counted from the picture's corner
+// and so at (x + 4) across - 1/2 counted from the centre of its first pixel.
+RM_HD PatchVector coarser_start(const Coarser& c, int x, int y) {
   if (!c.flow.u.data) return {0.0f, 0.0f, 0.0f};
   const int width = c.flow.u.width, height = c.flow.u.height;
-  const float px = clamp_f((x + 1.0f) * c.across - 0.5f, 0.0f, static_cast<float>(width - 1));
-  const float py = clamp_f((y + 1.0f) * c.down - 0.5f, 0.0f, static_cast<float>(height - 1));
+  const float px = clamp_f(static_cast<float>(x + kPatch / 2) * c.across - 0.5f, 0.0f, static_cast<float>(width - 1));
+  const float py = clamp_f(static_cast<float>(y + kPatch / 2) * c.down - 0.5f, 0.0f, static_cast<float>(height - 1));
   const int x0 = static_cast<int>(px), y0 = static_cast<int>(py);
   const int x1 = x0 + 1 < width ? x0 + 1 : x0, y1 = y0 + 1 < height ? y0 + 1 : y0;
   const float fx = px - static_cast<float>(x0), fy = py - static_cast<float>(y0);
   const auto fetch = [&](const Plane<const float>& p) {
-    const float a = finite_vector(p.at(x0, y0)), b = finite_vector(p.at(x1, y0));
-    const float e = finite_vector(p.at(x0, y1)), f = finite_vector(p.at(x1, y1));
-    const float above = a + fx * (b - a), below = e + fx * (f - e);
-    return above + fy * (below - above);
+    const float above = between(finite_vector(p.at(x0, y0)), finite_vector(p.at(x1, y0)), fx);
+    const float below = between(finite_vector(p.at(x0, y1)), finite_vector(p.at(x1, y1)), fx);
+    return between(above, below, fy);
   };
   return {fetch(c.flow.u) * c.times_u, fetch(c.flow.v) * c.times_v, 0.0f};
 }
 
-struct Search {
-  int width, height;
-  int stride, columns, rows;  // of the grid
-  int iterations;
-  int candidates;  // besides the first
-  float reach;
+// What a round of searches leaves: u, v and mean, for each component one row of patches after the other.
+template <class T>
+struct PatchGrid {
+  T* data;
+  int columns, rows;
+
+  RM_HD T* row(int component, int y) const { return data + (component * rows + y) * columns; }
+  RM_HD PatchVector get(int x, int y) const { return {row(0, y)[x], row(1, y)[x], row(2, y)[x]}; }
+  RM_HD void set(int x, int y, const PatchVector& p) const {
+    row(0, y)[x] = p.u;
+    row(1, y)[x] = p.v;
+    row(2, y)[x] = p.mean;
+  }
 };
 
-// The whole search of the patch at (x, y).
+// The eight neighbours of a patch in turn.
+constexpr int kNeighbours = 8;
+
+RM_HD PatchVector neighbour_of(const PatchGrid<const float>& g, int x, int y, int n) {
+  const int place = n < kNeighbours / 2 ? n : n + 1;  // of 3 x 3
+  return g.get(clamp_index(x + place % 3 - 1, g.columns), clamp_index(y + place / 3 - 1, g.rows));
+}
+
+// Vectors less than a pixel apart: descents from both would meet.
+RM_HD bool alike(const PatchVector& a, const PatchVector& b) {
+  const float u = a.u - b.u, v = a.v - b.v;
+  return u * u + v * v < 1.0f;
+}
+
+RM_HD bool alike_around(const PatchGrid<const float>& g, int x, int y) {
+  const PatchVector own = g.get(x, y);
+  for (int n = 0; n < kNeighbours; ++n) {
+    if (!alike(own, neighbour_of(g, x, y, n))) return false;
+  }
+  return true;
+}
+
+// The first round.
 template <class Differences>
-RM_HD PatchVector search_patch(const Search& k, const Coarser& c, const Descent& g, int x, int y,
+RM_HD PatchVector search_from(const Search& k, const PatchVector& start, const Descent& g,
+                              const Differences& differences) {
+  return descend(k, g, start, differences(start.u, start.v), differences);
+}
+
+// A later round, of the patch at (x, y) of the grid: if what a neighbour found suits it better than its own vector, it
+// descends from there. All see what the round before has left, so no order of patches matters.
+template <class Differences>
+RM_HD PatchVector search_again(const Search& k, const PatchGrid<const float>& found, int x, int y, const Descent& g,
                                const Differences& differences) {
-  const float cx = static_cast<float>(x + kPatch / 2 - 1), cy = static_cast<float>(y + kPatch / 2 - 1);
-  PatchVector start = coarser_at(c, cx, cy);
-  DifferenceSums here = differences(start.u, start.v);
+  const PatchVector own = found.get(x, y);
+  PatchVector start = own;
+  DifferenceSums here = differences(own.u, own.v);
   float least = residual(here);
-  for (int i = 0; i < k.candidates; ++i) {
-    PatchVector other{0.0f, 0.0f, 0.0f};
-    if (i > 0)
-      other = coarser_at(c,
-                         cx + (i == 1   ? -k.reach
-                               : i == 2 ? k.reach
-                                        : 0.0f),
-                         cy + (i == 3   ? -k.reach
-                               : i == 4 ? k.reach
-                                        : 0.0f));
-    const float eu = other.u - start.u, ev = other.v - start.v;
-    if (eu * eu + ev * ev < 0.25f) continue;
-    const DifferenceSums there = differences(other.u, other.v);
+  bool other = false;
+  for (int n = 0; n < kNeighbours; ++n) {
+    const PatchVector theirs = neighbour_of(found, x, y, n);
+    if (alike(theirs, start)) continue;
+    const DifferenceSums there = differences(theirs.u, theirs.v);
     const float now = residual(there);
     if (now < least) {
       least = now;
       here = there;
-      start = other;
+      start = theirs;
+      other = true;
     }
   }
-  start.mean = here.d / kPatchArea;
-  return descend(g, start, here, k.iterations, differences);
+  return other ? descend(k, g, start, here, differences) : own;
 }
 
 // --- the average -------------------------------------------------------------------------------------------------
@@ -266,14 +307,5 @@ RM_HD int patch_turns(int stride) {
 RM_HD int first_of_turn(int begin, int turn, int turns) {
   return begin + (turn + turns - begin % turns) % turns;
 }
-
-// What the search leaves: u, v and mean, one row of patches after the other.
-template <class T>
-struct PatchGrid {
-  T* data;
-  int columns, rows;
-
-  RM_HD T* row(int component, int y) const { return data + (component * rows + y) * columns; }
-};
 
 }  // namespace reelmend
