@@ -118,6 +118,26 @@ void def_compose(py::module_& m) {
       L::overlay(scope, one, two, field, r, to);
     });
   });
+
+  m.def("lay_over", [](const py::object& source, const py::object& count, int least, const py::object& target,
+                       StreamArg stream) {
+    const std::vector<Array> in{take(source, device, "source", false), take(count, device, "count", false),
+                                take(target, device, "target", true)};
+    const auto counts = plane<const uint8_t>(in[1], "count");
+    same_size(in[2], in[0], "target");
+    if (counts.step != 1) fail("count: expected samples side by side in each row");
+    on_integer(in[0].dtype, "source", [&](auto i) {
+      const auto from = plane<const decltype(i)>(in[0], "source");
+      const auto to = resizable<decltype(i)>(plane<decltype(i)>(in[2], "target"), "target");
+      for (const auto& [size, covers] : {std::pair{to.width, counts.width}, std::pair{to.height, counts.height}}) {
+        if (covers < size || covers > 2 * size || covers > kMaxResize) {
+          fail("count: expected the size of the planes, or up to twice it");
+        }
+      }
+      typename L::Scope scope(stream, {&in});
+      L::lay_over(scope, from, counts, least, to);
+    });
+  });
 }
 
 }  // namespace reelmend::bind

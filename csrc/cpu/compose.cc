@@ -1,5 +1,8 @@
 #include "ops/compose.h"
 
+#include <cstring>
+#include <limits>
+
 #include "cpu/between.h"
 #include "cpu/launch.h"
 #include "cpu/ops.h"
@@ -9,6 +12,7 @@ namespace reelmend::cpu {
 namespace {
 
 constexpr int kGrain = 8;
+constexpr int kSpan = 1024;
 
 RM_CLONES void add_row(float weight, const float* __restrict value, float* __restrict sum, int n) {
   for (int i = 0; i < n; ++i) sum[i] = add_term(sum[i], weight, value[i]);
@@ -217,5 +221,48 @@ template void overlay<uint8_t>(const Plane<const uint8_t>&, const Plane<const ui
                                const OverlayRule&, const Plane<uint8_t>&);
 template void overlay<uint16_t>(const Plane<const uint16_t>&, const Plane<const uint16_t>&,
                                 const FlowField<const float>&, const OverlayRule&, const Plane<uint8_t>&);
+
+namespace {
+
+RM_CLONES void most_of(const uint8_t* __restrict from, uint8_t* __restrict most, int n) {
+  for (int i = 0; i < n; ++i) most[i] = most[i] < from[i] ? from[i] : most[i];
+}
+
+RM_CLONES int largest(const uint8_t* __restrict from, int n) {
+  uint8_t most = 0;
+  for (int i = 0; i < n; ++i) most = most < from[i] ? from[i] : most;
+  return most;
+}
+
+}  // namespace
+
+template <class T>
+void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out) {
+  parallel(out.height, kGrain, [&](int first, int last) {
+    uint8_t most[kSpan];
+    for (int y = first; y < last; ++y) {
+      const Cover rows = cover_of(y, out.height, count.height);
+      for (int from = 0; from < count.width; from += kSpan - 8) {  // spans of counts overlap by what a sample reaches
+        const int n = std::min(kSpan, count.width - from);
+        std::memcpy(most, count.row(rows.first) + from, static_cast<size_t>(n));
+        for (int j = rows.first + 1; j <= rows.last; ++j) most_of(count.row(j) + from, most, n);
+        if (largest(most, n) < least) continue;
+        const int begin = static_cast<int>(static_cast<int64_t>(from) * out.width / count.width);
+        for (int x = begin; x < out.width; ++x) {
+          const Cover columns = cover_of(x, out.width, count.width);
+          if (columns.first < from && from > 0) continue;
+          if (columns.last >= from + n) break;
+          bool found = false;
+          for (int i = columns.first; i <= columns.last; ++i) found |= most[i - from] >= least;
+          if (found) out.at(x, y) = source.at(x, y);
+        }
+      }
+    }
+  });
+}
+
+template void lay_over<uint8_t>(const Plane<const uint8_t>&, const Plane<const uint8_t>&, int, const Plane<uint8_t>&);
+template void lay_over<uint16_t>(const Plane<const uint16_t>&, const Plane<const uint8_t>&, int,
+                                 const Plane<uint16_t>&);
 
 }  // namespace reelmend::cpu

@@ -93,6 +93,27 @@ struct Overlay {
   }
 };
 
+template <class T>
+struct LayOver {
+  Plane<const T> source;
+  Plane<const uint8_t> count;
+  int least;
+  Plane<T> out;
+
+  __device__ void operator()(int x, int y) const {
+    const Cover rows = cover_of(y, out.height, count.height);
+    const Cover columns = cover_of(x, out.width, count.width);
+    int most = 0;
+    for (int j = rows.first; j <= rows.last; ++j) {
+      for (int i = columns.first; i <= columns.last; ++i) {
+        const int value = count.at(i, j);
+        most = most < value ? value : most;
+      }
+    }
+    if (most >= least) out.at(x, y) = source.at(x, y);
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -125,5 +146,16 @@ template cudaError_t overlay<uint8_t>(const Plane<const uint8_t>&, const Plane<c
 template cudaError_t overlay<uint16_t>(const Plane<const uint16_t>&, const Plane<const uint16_t>&,
                                        const FlowField<const float>&, const OverlayRule&, const Plane<uint8_t>&,
                                        cudaStream_t);
+
+template <class T>
+cudaError_t lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out,
+                     cudaStream_t stream) {
+  return cuda::map(LayOver<T>{source, count, least, out}, out.width, out.height, stream);
+}
+
+template cudaError_t lay_over<uint8_t>(const Plane<const uint8_t>&, const Plane<const uint8_t>&, int,
+                                       const Plane<uint8_t>&, cudaStream_t);
+template cudaError_t lay_over<uint16_t>(const Plane<const uint16_t>&, const Plane<const uint8_t>&, int,
+                                        const Plane<uint16_t>&, cudaStream_t);
 
 }  // namespace reelmend::cuda

@@ -7,7 +7,7 @@
 
 namespace reelmend {
 
-constexpr int kMaxTerms = 4;
+constexpr int kMaxTerms = 6;
 
 // One addend: planes fetched along a flow, times a weight. Flow and weight map are of one size, which need not be the
 // planes': they are resized (bilinear, as resize.h does it), and u and v multiplied by the ratio of widths and heights.
@@ -74,6 +74,17 @@ RM_HD int overlay_count(const OverlayRule& r, int before, int change, int range,
   const int moves = u * u + v * v >= r.moving ? 1 : 0;
   const int more = before + (moves & stands_out);
   return still * (more > 255 ? 255 : more);
+}
+
+// Whether a sample of a plane, perhaps a smaller one, belongs to an overlay: one of the counts it covers, or of their
+// neighbours, has come to `least`. One row of counts above and below, and one column to each side, are looked at.
+struct Cover {
+  int first, last;
+};
+RM_HD Cover cover_of(int i, int size, int counts) {
+  const int from = i * counts / size - 1;
+  const int to = ((i + 1) * counts - 1) / size + 1;
+  return {from < 0 ? 0 : from, to < counts ? to : counts - 1};
 }
 
 }  // namespace reelmend

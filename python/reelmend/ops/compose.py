@@ -12,7 +12,7 @@ from ..errors import ArrayError
 from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
 from .geometry import as_factor, as_given, as_planes, as_sampler, largest_code, targets_for
 
-__all__ = ["Term", "compose", "count_overlay", "trace"]
+__all__ = ["Term", "compose", "count_overlay", "lay_over", "trace"]
 
 
 class Term(NamedTuple):
@@ -40,7 +40,7 @@ def compose(
     out: Array | Sequence[Array] | None = None,
     stream: Any = None,
 ) -> Any:
-    """A picture composed of one to four warped ones in one pass: out = sum of weight * warp(planes, flow).
+    """A picture composed of one to six warped ones in one pass: out = sum of weight * warp(planes, flow).
 
     terms    see Term. Their weights should sum to 1 at every pixel; they are not normalised
     filter, border, max_code, out  as in warp; the result is like the planes of the first term
@@ -49,8 +49,8 @@ def compose(
     float32 copies of the planes along resize_flow's results, adding weight times each in order, and rounding once.
     Errors: ArrayError.
     """
-    if not 1 <= len(terms) <= 4:
-        raise ArrayError(f"terms: expected 1 to 4; got {len(terms)}")
+    if not 1 <= len(terms) <= 6:
+        raise ArrayError(f"terms: expected 1 to 6; got {len(terms)}")
     given, read = [], []
     for k, term in enumerate(terms):
         planes, flow = as_planes(term.planes), as_input(term.flow)
@@ -136,3 +136,19 @@ def count_overlay(
     rule = (still, contrast, as_factor("moving", moving))
     module_for(a).overlay(a, b, flow, rule, count, stream_of(a, stream))
     return count
+
+
+def lay_over(source: Array, count: Array, target: Array, *, least: int, stream: Any = None) -> Array:
+    """Puts an overlay back: samples of `source` where it has stood still for long enough, in place.
+
+    source, target  uint8 or uint16 (rows, columns), alike; target is changed and returned
+    count   uint8 (height, width) as `count_overlay` counts it, for planes of that size or of half of it (chroma)
+    least   what has come to so many counts belongs to the overlay, with the samples beside it
+
+    Errors: ArrayError.
+    """
+    source, count = as_input(source), as_input(count)
+    if not isinstance(least, int) or least < 1:
+        raise ArrayError(f"least: expected 1 or more; got {least!r}")
+    module_for(source).lay_over(source, count, least, target, stream_of(source, stream))
+    return target

@@ -1,25 +1,24 @@
-"""The cases of ops that scatter: forward warps and projected flows, as opcases.py has them."""
+"""Cases of ops/scatter.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .. import ops
-from .opcase import Array, OpCase
+from ... import ops
+from .case import Array, OpCase, Picture
+from .geometry import smooth_flow
 
-__all__ = ["scatter_cases"]
+__all__ = ["cases"]
 
 
-def scatter_cases(y: Array) -> list[OpCase]:
-    """A luma plane pushed along the smooth flow of the warps (motioncases.py), and this flow projected half way."""
+def cases(picture: Picture) -> list[OpCase]:
+    """A luma plane pushed along a smooth flow of a few pixels, and this flow projected half way."""
+    y = picture.yuv[0]
     height, width = y.shape
+    flow = smooth_flow(height, width)
     row, column = np.mgrid[0:height, 0:width].astype(np.float32)
-    flow = np.stack([6 * np.sin(row / 70) + 2 * np.cos(column / 50), 4 * np.cos(column / 90)]).astype(np.float32)
     metric = (-2 + 2 * np.sin(row / 9) * np.cos(column / 7)).astype(np.float32)
     share = np.exp(metric)
-    plane, covered = np.empty_like(y), np.empty((height, width), np.float32)
-    projected, holes = np.empty_like(flow), np.empty_like(y)
-    moved = 2 * y.nbytes + flow.nbytes + covered.nbytes
 
     def corners(scale: float) -> list[tuple[Array, Array, Array]]:
         """For each corner: which pixels land inside, the index of their place, and the bilinear weight."""
@@ -55,24 +54,24 @@ def scatter_cases(y: Array) -> list[OpCase]:
         back = [totals([(place, -0.5 * f[at]) for place in places]) / np.maximum(count, 1) for f in flow]
         return _filled(np.stack(back).reshape(flow.shape), count.reshape(y.shape) == 0)
 
-    average = OpCase("splat, luma plane", moved, lambda: ops.splat(y, flow, out=(plane, covered)))
+    average = OpCase(
+        "splat, luma plane", {"plane": y, "flow": flow}, lambda x, out: ops.splat(x["plane"], x["flow"], out=out)
+    )
     average.peers["numpy"] = numpy_splat
     softmax = OpCase(
         "splat, luma plane, softmax",
-        moved + metric.nbytes,
-        lambda: ops.splat(y, flow, mode="softmax", metric=metric, out=(plane, covered)),
+        {"plane": y, "flow": flow, "metric": metric},
+        lambda x, out: ops.splat(x["plane"], x["flow"], mode="softmax", metric=x["metric"], out=out),
     )
     softmax.peers["numpy"] = lambda: numpy_splat(share)
     project = OpCase(
-        "project_flow, holes filled",
-        2 * flow.nbytes + holes.nbytes,
-        lambda: ops.project_flow(flow, t=0.5, out=(projected, holes)),
+        "project_flow, holes filled", {"flow": flow}, lambda x, out: ops.project_flow(x["flow"], t=0.5, out=out)
     )
     project.peers["numpy"] = numpy_project
     deep = OpCase(
         "project_flow, by depth, holes filled",
-        2 * flow.nbytes + holes.nbytes + share.nbytes,
-        lambda: ops.project_flow(flow, t=0.5, depth_weight=share, out=(projected, holes)),
+        {"flow": flow, "weight": share},
+        lambda x, out: ops.project_flow(x["flow"], t=0.5, depth_weight=x["weight"], out=out),
     )
     return [average, softmax, project, deep]
 
