@@ -18,6 +18,12 @@ struct Packed {
     return static_cast<float>(static_cast<int>(word >> (k * kBits) & ((1 << kBits) - 1)));
   }
 };
+template <class Word>
+struct Halves {
+  Word word;
+  void set(int k, Half sample) { word = static_cast<Word>(word | static_cast<Word>(sample.bits) << (k * 16)); }
+  RM_HD float get(int k) const { return half_to_float(static_cast<uint32_t>(word >> (k * 16)) & 0xffffu); }
+};
 template <int N>
 struct Floats {
   float sample[N];
@@ -43,6 +49,14 @@ struct GroupOf<uint16_t, 2> {
 template <>
 struct GroupOf<uint16_t, 4> {
   using type = Packed<uint64_t, 16>;
+};
+template <>
+struct GroupOf<Half, 2> {
+  using type = Halves<uint32_t>;
+};
+template <>
+struct GroupOf<Half, 4> {
+  using type = Halves<uint64_t>;
 };
 template <class T, int N>
 using Group = typename GroupOf<T, N>::type;
