@@ -246,6 +246,13 @@ inline const float* flat_row(const Plane<const float>& p, int x, int y, float* b
 constexpr int kPixels = 256;
 constexpr int kRoom = kPixels + 48;
 
+// Asks for what the next chunk of a row reads, so that memory works while this one is fetched and mixed. Beyond the
+// last chunk lies the next row, or what is never read; asking for it does no harm.
+inline void ask_ahead(const float* row) {
+  constexpr int kLine = 16;  // floats of a cache line
+  for (int i = kPixels; i < 2 * kPixels; i += kLine) __builtin_prefetch(row + i);
+}
+
 // The windows of a chunk of a row, then any number of planes sampled there. One object belongs to one worker.
 template <class S>
 class LinearChunk {
@@ -259,6 +266,8 @@ class LinearChunk {
     u_ = flat_row(flow.u, x, y, row_[0], n);
     v_ = flat_row(flow.v, x, y, row_[1], n);
     step_ = 0;
+    ask_ahead(u_);
+    ask_ahead(v_);
   }
 
   template <class T>

@@ -56,11 +56,70 @@ def motion_cases(y: Array) -> list[OpCase]:
         linear,
         cubic,
         blend,
+        *_blend_cases(y, flow, back),
         *_resize_cases(y, flow),
         *_flow_cases(flow),
         *_guided_cases(y, flow),
         *_network_cases(y, flow),
     ]
+
+
+def _blend_cases(y: Array, flow: Array, back: Array) -> list[OpCase]:
+    """Two frames blended as interpolation does it: visible parts weighted, three planes, maps made from flows."""
+    cv2 = find_opencv()
+    height, width = y.shape
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    weights = np.random.default_rng(4).random((height, width), np.float32)
+    rest = 1 - weights
+    out, one, two = (np.empty_like(y) for _ in range(3))
+    three = [np.ascontiguousarray(np.roll(y, k, 1)) for k in (0, 1, 2)]
+    packed, result = np.stack(three, -1), [np.empty_like(p) for p in three]
+    moved = 3 * y.nbytes + 2 * flow.nbytes
+    weighted = OpCase(
+        "warp_blend, luma planes, weights",
+        moved + weights.nbytes,
+        lambda: ops.warp_blend(y, y, flow, back, weights, out=out),
+        note="OpenCV: remap twice, then blendLinear; its maps are made before",
+    )
+    planes = OpCase(
+        "warp_blend, three planes",
+        9 * y.nbytes + 2 * flow.nbytes,
+        lambda: ops.warp_blend(three, three, flow, back, 0.5, out=result),
+        note="OpenCV plane by plane, and on one packed picture; its maps are made before",
+    )
+    flows = OpCase(
+        "warp_blend, luma planes, new flows",
+        moved,
+        lambda: ops.warp_blend(y, y, flow, back, 0.5, out=out),
+        note="OpenCV adds each flow to the grid, as it must for flows that are new",
+    )
+    if cv2 is None:
+        return [weighted, planes, flows]
+    maps = [(column + f[0], row + f[1]) for f in (flow, back)]
+    sums = [(np.empty_like(row), np.empty_like(row)) for _ in range(2)]
+
+    def remap(picture: Array, place: tuple[Array, Array], to: Array | None = None) -> Array:
+        return np.asarray(cv2.remap(picture, *place, cv2.INTER_LINEAR, to, cv2.BORDER_REPLICATE))
+
+    def with_maps() -> object:
+        for f, (x, v) in zip((flow, back), sums, strict=True):
+            cv2.add(column, f[0], x)
+            cv2.add(row, f[1], v)
+        return cv2.addWeighted(remap(y, sums[0], one), 0.5, remap(y, sums[1], two), 0.5, 0, out)
+
+    weighted.peers["opencv"] = lambda: cv2.blendLinear(
+        remap(y, maps[0], one), remap(y, maps[1], two), weights, rest, out
+    )
+    planes.peers["opencv"] = lambda: [
+        cv2.addWeighted(remap(p, maps[0], one), 0.5, remap(p, maps[1], two), 0.5, 0, to)
+        for p, to in zip(three, result, strict=True)
+    ]
+    blended, packed_one, packed_two = (np.empty_like(packed) for _ in range(3))
+    planes.peers["opencv, packed"] = lambda: cv2.addWeighted(
+        remap(packed, maps[0], packed_one), 0.5, remap(packed, maps[1], packed_two), 0.5, 0, blended
+    )
+    flows.peers["opencv"] = with_maps
+    return [weighted, planes, flows]
 
 
 def _resize_cases(y: Array, flow: Array) -> list[OpCase]:
