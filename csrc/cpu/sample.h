@@ -103,26 +103,6 @@ static void fetch_row(const Plane<const T>& in, int row, const int* at, Group<T,
   fetch<T, N>(from, at, in, to, n);
 }
 
-// Four bytes of a window of two by two, in one word.
-static RM_SCALAR void fetch_four(const uint8_t* __restrict from, int down, const int* __restrict at,
-                                 Group<uint8_t, 4>* __restrict to, int n) {
-  const uint8_t* const below = from + down;
-  const auto pair = [](const uint8_t* p) {
-    uint16_t word;
-    std::memcpy(&word, p, 2);
-    return static_cast<uint32_t>(word);
-  };
-  int i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const int a = at[i], b = at[i + 1], c = at[i + 2], d = at[i + 3];
-    to[i].word = pair(from + a) | pair(below + a) << 16;
-    to[i + 1].word = pair(from + b) | pair(below + b) << 16;
-    to[i + 2].word = pair(from + c) | pair(below + c) << 16;
-    to[i + 3].word = pair(from + d) | pair(below + d) << 16;
-  }
-  for (; i < n; ++i) to[i].word = pair(from + at[i]) | pair(below + at[i]) << 16;
-}
-
 static RM_CLONES void place_row(const int* __restrict x, const int* __restrict y, int step, int stride,
                                 int* __restrict at, int n) {
   for (int i = 0; i < n; ++i) at[i] = y[i] * stride + x[i] * step;
@@ -139,15 +119,20 @@ static RM_CLONES void linear_axis(const WarpAxis a, float scale, float farthest,
   }
 }
 
-// The length of the longest vector of a chunk; infinity or NaN if one is not finite. As integers, the bits of numbers
+// The longest displacement of a chunk each way; infinity or NaN if one is not finite. As integers, the bits of numbers
 // without a sign are in their order.
-static RM_CLONES float longest(const float* __restrict flow, int n) {
-  int32_t most = 0;
+struct Reach {
+  float across, down;
+};
+static RM_CLONES Reach longest(const float* __restrict u, const float* __restrict v, int n) {
+  int32_t across = 0, down = 0;
   for (int i = 0; i < n; ++i) {
-    const int32_t bits = std::bit_cast<int32_t>(flow[i]) & 0x7fffffff;
-    most = bits > most ? bits : most;
+    const int32_t x = std::bit_cast<int32_t>(u[i]) & 0x7fffffff;
+    const int32_t y = std::bit_cast<int32_t>(v[i]) & 0x7fffffff;
+    across = x > across ? x : across;
+    down = y > down ? y : down;
   }
-  return std::bit_cast<float>(most);
+  return {std::bit_cast<float>(across), std::bit_cast<float>(down)};
 }
 
 // Both axes at once where no window reaches over an edge: linear_taps without what clamps and mirrors. `origin` is the
@@ -161,17 +146,6 @@ static RM_CLONES void linear_inside(float scale, const float* __restrict u, cons
     at[i] = (origin + i * step) + static_cast<int>(y) * stride + static_cast<int>(x) * step;
     part_x[i] = across - x;
     part_y[i] = down - y;
-  }
-}
-
-template <Border kBorder, class G>
-static RM_CLONES void linear_mix(const G* __restrict four, float room_x, float room_y, const float* __restrict part_x,
-                                 const float* __restrict part_y, float* __restrict to, int n) {
-  for (int i = 0; i < n; ++i) {
-    const Weights2 x = linear_weights<kBorder>(room_x, part_x[i]), y = linear_weights<kBorder>(room_y, part_y[i]);
-    const float a = mix2(x.near, four[i].get(0), x.far, four[i].get(1));
-    const float b = mix2(x.near, four[i].get(2), x.far, four[i].get(3));
-    to[i] = mix2(y.near, a, y.far, b);
   }
 }
 
@@ -273,13 +247,6 @@ class LinearChunk {
   template <class T>
   void sample(const Plane<const T>& in, float* to, int n) {
     place(in.step, in.stride, n);
-    if constexpr (std::is_same_v<T, uint8_t>) {
-      if (in.step == 1 && in.width > 1) {
-        Group<uint8_t, 4> four[kRoom];
-        fetch_four(in.data, window_offset(1, in.height, in.stride), at_, four, n);
-        return linear_mix<S::kBorder>(four, ax_.room, ay_.room, part_x_, part_y_, to, n);
-      }
-    }
     Group<T, 2> group[2][kRoom];
     for (int j = 0; j < 2; ++j) fetch_row<T, 2>(in, j, at_, group[j], n);
     linear_mix<S::kBorder>(group[0], group[1], ax_.room, ay_.room, part_x_, part_y_, to, n);
@@ -313,8 +280,9 @@ class LinearChunk {
     const int x = left_ + i;
     const float room_x = static_cast<float>(std::min(x, ax_.size - 1 - (x + n)));
     const float room_y = static_cast<float>(std::min(top_, ay_.size - 2 - top_));
-    if (S::kBorder != Border::zeros && longest(u_ + i, n) * std::fabs(scale_) <= room_x &&
-        longest(v_ + i, n) * std::fabs(scale_) <= room_y) {
+    const Reach reach = longest(u_ + i, v_ + i, n);
+    if (S::kBorder != Border::zeros && reach.across * std::fabs(scale_) <= room_x &&
+        reach.down * std::fabs(scale_) <= room_y) {
       return linear_inside(scale_, u_ + i, v_ + i, top_ * stride_ + x * step_, step_, stride_, at_ + i, part_x_ + i,
                            part_y_ + i, n);
     }
