@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/compose_calls.h"
 #include "bindings/motion_calls.h"
 
 namespace reelmend::bind {
@@ -289,6 +290,7 @@ void def_calls(py::module_& m) {
   });
 
   def_motion<L>(m);
+  def_compose<L>(m);
 }
 
 }  // namespace reelmend::bind

@@ -78,6 +78,10 @@ struct CudaLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(compose)
+  RM_LAUNCH(trace)
+  RM_LAUNCH(overlay)
+  RM_LAUNCH(lay_over)
   RM_LAUNCH(adaptive_warp)
   RM_LAUNCH(correlate)
 #undef RM_LAUNCH
@@ -102,6 +106,7 @@ py::dict device_info(int index) {
   d["name"] = std::string(p.name);
   d["compute_capability"] = std::to_string(p.major) + "." + std::to_string(p.minor);
   d["memory"] = static_cast<std::uint64_t>(p.totalGlobalMem);
+  d["l2_cache"] = p.l2CacheSize;  // bytes, as memory
   return d;
 }
 

@@ -45,6 +45,10 @@ struct CpuLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(compose)
+  RM_LAUNCH(trace)
+  RM_LAUNCH(overlay)
+  RM_LAUNCH(lay_over)
   RM_LAUNCH(adaptive_warp)
   RM_LAUNCH(correlate)
 #undef RM_LAUNCH

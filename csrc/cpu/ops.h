@@ -5,6 +5,7 @@
 #include "ops/adaptive.h"
 #include "ops/bilateral.h"
 #include "ops/color.h"
+#include "ops/compose.h"
 #include "ops/correlate.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
@@ -92,5 +93,19 @@ template <class T>
 void adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
                    float max_code, const Plane<T>* out);
 void correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out);
+
+// Flows and weight maps of all terms are of one size.
+template <class T>
+void compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out);
+// beyond.u.data may be null: no acceleration then.
+void trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+           const FlowField<float>& to_first, const FlowField<float>& to_second);
+// count, in samples side by side, is read and written.
+template <class T>
+void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+             const OverlayRule& rule, const Plane<uint8_t>& count);
+// Samples of `source` where the overlay is; `count` in samples side by side, no smaller than `out`, which is changed.
+template <class T>
+void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out);
 
 }  // namespace reelmend::cpu

@@ -234,14 +234,19 @@ class LinearChunk {
   LinearChunk(int width, int height) : ax_(warp_axis(width, 2)), ay_(warp_axis(height, 2)) {}
 
   void aim(const Flow& flow, int x, int y, int n) {
-    scale_ = flow.scale;
-    left_ = x;
-    top_ = y;
-    u_ = flat_row(flow.u, x, y, row_[0], n);
-    v_ = flat_row(flow.v, x, y, row_[1], n);
-    step_ = 0;
+    aim_rows(flat_row(flow.u, x, y, row_[0], n), flat_row(flow.v, x, y, row_[1], n), flow.scale, x, y, n);
     ask_ahead(u_);
     ask_ahead(v_);
+  }
+
+  // The same for displacements of these n pixels alone, which are read when planes are sampled.
+  void aim_rows(const float* u, const float* v, float scale, int x, int y, int) {
+    u_ = u;
+    v_ = v;
+    scale_ = scale;
+    left_ = x;
+    top_ = y;
+    placed_ = false;
   }
 
   template <class T>
@@ -268,7 +273,8 @@ class LinearChunk {
   // Where in memory the windows lie, for planes of this layout; most calls have planes of one. Chunks at the ends of a
   // row go in blocks, so that only their outermost is slow.
   void place(int step, int stride, int n) {
-    if (step == step_ && stride == stride_) return;
+    if (placed_ && step == step_ && stride == stride_) return;
+    placed_ = true;
     step_ = step;
     stride_ = stride;
     const bool at_end = left_ == 0 || left_ + n == ax_.size;
@@ -294,6 +300,7 @@ class LinearChunk {
   static constexpr int kBlock = 64;
   WarpAxis ax_, ay_;
   float scale_ = 1.0f;
+  bool placed_ = false;
   int left_ = 0, top_ = 0, step_ = 0, stride_ = 0;
   const float *u_ = nullptr, *v_ = nullptr;
   int x_[kRoom], y_[kRoom], at_[kRoom];
@@ -308,8 +315,13 @@ class CubicChunk {
   void aim(const Flow& flow, int x, int y, int n) {
     const float* const u = flat_row(flow.u, x, y, row_[0], n);
     const float* const v = flat_row(flow.v, x, y, row_[1], n);
-    cubic_axis<S::kBorder, 1>(ax_, flow.scale, kFarthest, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
-    cubic_axis<S::kBorder, 0>(ay_, flow.scale, kFarthest, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
+    aim_rows(u, v, flow.scale, x, y, n);
+  }
+
+  // The same for displacements of these n pixels alone.
+  void aim_rows(const float* u, const float* v, float scale, int x, int y, int n) {
+    cubic_axis<S::kBorder, 1>(ax_, scale, kFarthest, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
+    cubic_axis<S::kBorder, 0>(ay_, scale, kFarthest, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
   }
 
   template <class T>

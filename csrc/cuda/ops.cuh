@@ -65,9 +65,19 @@ cudaError_t bilateral_flow(const FlowField<const float>& flow, const Plane<const
                            const Plane<const float>& confidence, const BilateralTables& tables,
                            const FlowField<float>& out, cudaStream_t stream);
 template <class T>
+cudaError_t compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out, cudaStream_t stream);
+cudaError_t trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+                  const FlowField<float>& to_first, const FlowField<float>& to_second, cudaStream_t stream);
+template <class T>
+cudaError_t overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+                    const OverlayRule& rule, const Plane<uint8_t>& count, cudaStream_t stream);
+template <class T>
 cudaError_t adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
                           float max_code, const Plane<T>* out, cudaStream_t stream);
 cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out,
                       cudaStream_t stream);
+template <class T>
+cudaError_t lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out,
+                     cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -7,7 +7,9 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
 from ._dispatch import beside, copy, empty_like, to_host
+from ._memory import cast, largest, to_device
 from .color import rgb_to_yuv, yuv_to_rgb
+from .compose import Term, compose, count_overlay, lay_over, trace
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
@@ -15,18 +17,24 @@ from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
+    "Term",
     "adaptive_warp",
     "apply_lut",
     "area_mean",
     "beside",
     "bilateral_flow",
+    "cast",
+    "compose",
     "consistency",
     "copy",
     "correlate",
+    "count_overlay",
     "empty_like",
     "exposure_map",
     "flows_at",
     "histogram",
+    "largest",
+    "lay_over",
     "map_tones",
     "median_flow",
     "quantiles",
@@ -34,7 +42,9 @@ __all__ = [
     "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "to_device",
     "to_host",
+    "trace",
     "warp",
     "warp_blend",
     "yuv_to_rgb",

@@ -50,7 +50,7 @@ def warp(
     like = inputs[0]
     flow = as_input(flow)
     targets = targets_for(inputs, out, [*inputs, flow])
-    how = _sampler(filter, border)
+    how = as_sampler(filter, border)
     factor = as_factor("scale", scale)
     most = largest_code(max_code, like)
     module_for(like).warp(inputs, flow, factor, how, most, targets, stream_of(like, stream))
@@ -88,7 +88,7 @@ def warp_blend(
     number = as_factor("weight", weight) if weights is None else 0.0
     read = [*first, *second, *flows, *([] if weights is None else [weights])]
     targets = targets_for(first, out, read)
-    how = _sampler(filter, border)
+    how = as_sampler(filter, border)
     if not isinstance(scale, tuple):
         scale = (scale, scale)
     if len(scale) != 2:
@@ -186,7 +186,7 @@ def as_given(planes: Any, targets: list[Array], out: Any) -> Any:
     return tuple(targets) if isinstance(planes, list | tuple) else targets[0]
 
 
-def _sampler(filter: str, border: str) -> tuple[int, int]:
+def as_sampler(filter: str, border: str) -> tuple[int, int]:
     if filter not in _FILTERS:
         raise ArrayError(f"filter: expected 'bilinear' or 'bicubic'; got {filter!r}")
     if border not in _BORDERS:
