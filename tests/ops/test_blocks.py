@@ -119,7 +119,7 @@ def reference(a, b, step, window, levels, radius, smooth, passes, hint=None):
                 h, w = hint.shape[1:]
                 y = min((j << number) + (1 << number) // 2, h - 1)
                 x = min((i << number) + (1 << number) // 2, w - 1)
-                candidates.append(level.kept(j, i, tuple(round(float(n) / 2**number) for n in hint[:, y, x])))
+                candidates.append(level.kept(j, i, tuple(int(np.floor(n / 2**number + 0.5)) for n in hint[:, y, x])))
             best = best_of(candidates, cost)
             for _ in range(16):
                 u, v = best
@@ -215,6 +215,21 @@ def test_hints_are_tried(device):
     expected, least = reference(a, b, **rule, hint=hint)
     assert np.array_equal(flow, expected)
     assert np.array_equal(cost, least)
+
+
+def test_hints_help_where_the_search_does_not_reach(device):
+    """Noise, moved further than the radius: only a hint tells. NaN and infinity count as nothing."""
+    big = np.random.default_rng(2).integers(0, 256, (120, 160)).astype(np.uint8)
+    a, b = big[20:100, 20:132], big[31:111, 3:115]
+    rule = {"levels": 1, "radius": 2}
+    assert both(device, a, b, **rule)[1].mean() > 30
+    hint = np.stack([np.full((10, 14), 17.1), np.full((10, 14), -11.2)]).astype(np.float32)
+    hint[0, 3:6], hint[1, 7] = np.nan, np.inf
+    flow, cost = both(device, a, b, hint=device.put(hint), **rule)
+    assert (flow[:, 2:-2, 3:-3] == np.array([17, -11])[:, None, None]).all()
+    assert not cost[2:-2, 3:-3].any()
+    hint[:, 3:8] = np.where(np.isfinite(hint[:, 3:8]), hint[:, 3:8], 0)
+    assert np.array_equal(both(device, a, b, hint=device.put(hint), **rule)[0], flow)
 
 
 # --- motion that is known ----------------------------------------------------------------------------------------

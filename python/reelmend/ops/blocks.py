@@ -92,7 +92,8 @@ def block_motion(
     smooth   0 to 2: what a pixel of difference to the vectors around costs, in levels of a pixel of the window. 0 takes
              the least difference of pictures; more makes flat and repetitive areas follow their neighbours
     passes   0 to 8: how often, at each level, blocks may take over a vector of their eight neighbours
-    hint     float32 (2, rows, columns), in pixels: vectors to try as well, such as the field of the pair before
+    hint     float32 (2, rows, columns), in pixels: vectors to try as well, such as the field of the pair before. NaN
+             and infinity count as 0
     out      (flow, cost) to write to
 
     Hierarchical matching with candidates as in de Haan et al., "True-motion estimation with 3-D recursive search block
