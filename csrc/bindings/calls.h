@@ -7,6 +7,7 @@
 #include "bindings/arguments.h"
 #include "bindings/blocks_calls.h"
 #include "bindings/compose_calls.h"
+#include "bindings/dense_calls.h"
 #include "bindings/motion_calls.h"
 
 namespace reelmend::bind {
@@ -292,6 +293,7 @@ void def_calls(py::module_& m) {
   def_motion<L>(m);
   def_compose<L>(m);
   def_blocks<L>(m);
+  def_dense<L>(m);
 }
 
 }  // namespace reelmend::bind

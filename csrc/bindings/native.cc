@@ -56,6 +56,7 @@ struct CpuLaunchers {
   RM_LAUNCH(block_search)
   RM_LAUNCH(block_spread)
   RM_LAUNCH(block_fractions)
+  RM_LAUNCH(dense_level)
 #undef RM_LAUNCH
 };
 

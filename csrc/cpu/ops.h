@@ -8,6 +8,7 @@
 #include "ops/color.h"
 #include "ops/compose.h"
 #include "ops/correlate.h"
+#include "ops/dense.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
 #include "ops/histogram.h"
@@ -119,5 +120,10 @@ void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const 
 void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in, const BlockField& out);
 void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
                      const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost);
+
+// One level of dense inverse search; `rounds` of searches, 1 or more; all from `padded_a` to `others` is scratch.
+void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
+                 const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                 const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out);
 
 }  // namespace reelmend::cpu

@@ -90,5 +90,9 @@ cudaError_t block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g,
 cudaError_t block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
                             const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost,
                             cudaStream_t stream);
+cudaError_t dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
+                        const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                        const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out,
+                        cudaStream_t stream);
 
 }  // namespace reelmend::cuda

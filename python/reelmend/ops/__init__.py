@@ -11,6 +11,7 @@ from ._memory import cast, largest, to_device
 from .blocks import BlockPyramid, block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
+from .dense import dense_flow
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
@@ -32,6 +33,7 @@ __all__ = [
     "copy",
     "correlate",
     "count_overlay",
+    "dense_flow",
     "empty_like",
     "exposure_map",
     "flows_at",
