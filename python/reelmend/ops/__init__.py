@@ -8,7 +8,7 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from ._memory import cast, largest, to_device
-from .blocks import block_motion
+from .blocks import BlockPyramid, block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
 from .dense import dense_flow
@@ -20,6 +20,7 @@ from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
+    "BlockPyramid",
     "Term",
     "adaptive_warp",
     "apply_lut",
