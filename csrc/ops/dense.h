@@ -274,13 +274,14 @@ template <class Differences>
 RM_HD PatchVector search_again(const Search& k, const PatchGrid<const float>& found, int x, int y, const Descent& g,
                                const Differences& differences) {
   const PatchVector own = found.get(x, y);
-  PatchVector start = own;
+  PatchVector start = own, tried = own;
   DifferenceSums here = differences(own.u, own.v);
   float least = residual(here);
   bool other = false;
   for (int n = 0; n < kNeighbours; ++n) {
     const PatchVector theirs = neighbour_of(found, x, y, n);
-    if (alike(theirs, start)) continue;
+    if (alike(theirs, start) || alike(theirs, tried)) continue;
+    tried = theirs;
     const DifferenceSums there = differences(theirs.u, theirs.v);
     const float now = residual(there);
     if (now < least) {
