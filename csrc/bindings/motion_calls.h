@@ -29,6 +29,24 @@ Plane<T> beside_field(const Array& a, const Array& field, const std::string& wha
   return p;
 }
 
+// An array (planes, height, width) whose offsets fit in 32 bits.
+template <class T>
+Stack<T> stack_of(const Array& a, const std::string& what) {
+  if (a.shape.size() != 3 || a.shape[0] < 1) {
+    fail(what + ": expected shape (planes, height, width); got " + text(a.shape));
+  }
+  Array one = a;
+  one.shape.erase(one.shape.begin());
+  one.strides.erase(one.strides.begin());
+  const auto first = plane<T>(one, what);
+  const auto length = [](int64_t stride, int64_t size) { return (stride < 0 ? -stride : stride) * (size - 1); };
+  if (length(a.strides[0], a.shape[0]) + length(a.strides[1], a.shape[1]) + length(a.strides[2], a.shape[2]) >
+      std::numeric_limits<int32_t>::max() - 64) {
+    fail(what + ": an array this large is not supported");
+  }
+  return {first, static_cast<int>(a.shape[0]), static_cast<int>(a.strides[0])};
+}
+
 template <class L>
 void def_motion(py::module_& m) {
   constexpr Device device = L::kDevice;
@@ -105,6 +123,49 @@ void def_motion(py::module_& m) {
             typename L::Scope scope(stream, {&in});
             L::bilateral_flow(scope, from, along, trust, t, to);
           });
+        });
+
+  m.def("adaptive_warp", [](const Objects& planes, const py::object& flow, const py::object& taps, double scale,
+                            double max_code, const Objects& outs, StreamArg stream) {
+    const auto in = take_all(planes, device, "planes", false);
+    const auto out = take_all(outs, device, "out", true);
+    const std::vector<Array> fields{take(flow, device, "flow", false), take(taps, device, "kernels", false)};
+    expect_alike(in, in.empty() ? fields[0] : in[0], "planes");
+    expect_alike(out, in[0], "out");
+    if (out.size() != in.size()) fail("out: expected as many planes as given");
+    const Flow f = flow_of(fields[0], scale, in[0], "flow");
+    const auto own = stack_of<const float>(fields[1], "kernels");
+    if (own.planes != 16 || own.first.width != f.u.width || own.first.height != f.u.height) {
+      fail("kernels: expected shape (16, height, width) of the planes' height and width, " + text(in[0].shape) +
+           "; got " + text(fields[1].shape));
+    }
+    on_sample(in[0].dtype, "planes", [&](auto i) {
+      const auto from = list_of<const decltype(i)>(in, "planes");
+      const auto to = list_of<decltype(i)>(out, "out");
+      typename L::Scope scope(stream, {&in, &out, &fields});
+      L::adaptive_warp(scope, from.data(), static_cast<int>(from.size()), f, own, static_cast<float>(max_code),
+                       to.data());
+    });
+  });
+
+  m.def("correlate",
+        [](const py::object& a, const py::object& b, int radius, const py::object& target, StreamArg stream) {
+          const std::vector<Array> in{take(a, device, "a", false), take(b, device, "b", false),
+                                      take(target, device, "out", true)};
+          const auto one = stack_of<const float>(in[0], "a");
+          const auto two = stack_of<const float>(in[1], "b");
+          const auto to = stack_of<float>(in[2], "out");
+          if (radius < 0 || radius > kMaxCorrelation) {
+            fail("radius: expected 0 to " + std::to_string(kMaxCorrelation) + "; got " + std::to_string(radius));
+          }
+          if (in[1].shape != in[0].shape) fail("b: expected shape " + text(in[0].shape) + "; got " + text(in[1].shape));
+          const int64_t shifts = (2 * radius + 1) * (2 * radius + 1);
+          const std::vector<int64_t> expected{shifts, in[0].shape[1], in[0].shape[2]};
+          if (in[2].shape != expected) fail("out: expected shape " + text(expected) + "; got " + text(in[2].shape));
+          if (shifts * in[0].shape[1] > (1 << 19))
+            fail("a: expected fewer rows: radius and height are too large together");
+          typename L::Scope scope(stream, {&in});
+          L::correlate(scope, one, two, radius, to);
         });
 }
 

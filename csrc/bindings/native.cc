@@ -45,6 +45,17 @@ struct CpuLaunchers {
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)
   RM_LAUNCH(bilateral_flow)
+  RM_LAUNCH(compose)
+  RM_LAUNCH(trace)
+  RM_LAUNCH(overlay)
+  RM_LAUNCH(lay_over)
+  RM_LAUNCH(adaptive_warp)
+  RM_LAUNCH(correlate)
+  RM_LAUNCH(block_copy)
+  RM_LAUNCH(block_halve)
+  RM_LAUNCH(block_search)
+  RM_LAUNCH(block_spread)
+  RM_LAUNCH(block_fractions)
   RM_LAUNCH(dense_level)
 #undef RM_LAUNCH
 };

@@ -25,6 +25,19 @@ struct Plane {
   RM_HD T* row(int y) const { return data + y * stride; }
 };
 
+// Planes of one size, equally far apart in memory: an array (planes, height, width). The same 32 bits hold all of it.
+template <class T>
+struct Stack {
+  Plane<T> first;
+  int planes;
+  int apart;  // from one plane to the next
+
+  RM_HD T& at(int p, int x, int y) const { return first.data[p * apart + y * first.stride + x * first.step]; }
+  RM_HD Plane<T> plane(int p) const {
+    return {first.data + p * apart, first.width, first.height, first.stride, first.step};
+  }
+};
+
 RM_HD int clamp_index(int i, int size) {
   return i < 0 ? 0 : (i < size ? i : size - 1);
 }

@@ -2,8 +2,12 @@
 #pragma once
 
 #include "core/view.h"
+#include "ops/adaptive.h"
 #include "ops/bilateral.h"
+#include "ops/blocks.h"
 #include "ops/color.h"
+#include "ops/compose.h"
+#include "ops/correlate.h"
 #include "ops/dense.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
@@ -86,6 +90,36 @@ void median_flow(const FlowField<const float>& in, int size, const FlowField<flo
 template <class T>
 void bilateral_flow(const FlowField<const float>& flow, const Plane<const T>& guide,
                     const Plane<const float>& confidence, const BilateralTables& tables, const FlowField<float>& out);
+// taps: 16 planes, rows of four from the top.
+template <class T>
+void adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
+                   float max_code, const Plane<T>* out);
+void correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out);
+
+// Flows and weight maps of all terms are of one size.
+template <class T>
+void compose(const Terms<T>& in, Sampler sampler, float max_code, const Plane<T>* out);
+// beyond.u.data may be null: no acceleration then.
+void trace(const FlowField<const float>& flow, const FlowField<const float>& beyond, const Tracing& rule,
+           const FlowField<float>& to_first, const FlowField<float>& to_second);
+// count, in samples side by side, is read and written.
+template <class T>
+void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
+             const OverlayRule& rule, const Plane<uint8_t>& count);
+// Samples of `source` where the overlay is; `count` in samples side by side, no smaller than `out`, which is changed.
+template <class T>
+void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out);
+
+// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides. Fields are
+// of g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
+void block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out);
+void block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out);
+void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,
+                  const Plane<const float>& hint_u, const Plane<const float>& hint_v, int level, int radius,
+                  const BlockField& out);
+void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in, const BlockField& out);
+void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                     const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost);
 
 // One level of dense inverse search; `rounds` of searches, 1 or more; all from `padded_a` to `others` is scratch.
 void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,

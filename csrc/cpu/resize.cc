@@ -1,6 +1,6 @@
 #include "ops/resize.h"
 
-#include "cpu/launch.h"
+#include "cpu/between.h"
 #include "cpu/ops.h"
 
 namespace reelmend::cpu {
@@ -8,21 +8,6 @@ namespace {
 
 constexpr int kSpan = 2048;  // input columns summed at once
 constexpr int kGrain = 8;
-
-template <class T>
-void look_up_taps(const T* __restrict row, const int* __restrict at, float* __restrict to, int n) {
-  for (int i = 0; i < n; ++i) to[i] = static_cast<float>(row[at[i]]);
-}
-
-RM_CLONES void between_row(const float* __restrict a, const float* __restrict b, const float* __restrict weight,
-                           float* __restrict to, int n) {
-  for (int i = 0; i < n; ++i) to[i] = between(a[i], b[i], weight[i]);
-}
-
-RM_CLONES void between_rows(const float* __restrict a, const float* __restrict b, float weight, float gain,
-                            float* __restrict to, int n) {
-  for (int i = 0; i < n; ++i) to[i] = between(a[i], b[i], weight) * gain;
-}
 
 template <class T>
 RM_CLONES void add_share(const T* __restrict from, int step, float share, float* __restrict sum, int n) {
@@ -48,35 +33,17 @@ RM_CLONES void gather_whole(const float* __restrict sum, float share, int each, 
   }
 }
 
-// A chunk of columns over some rows. The last two input rows that were resampled are kept: those of the next output
-// row are often the same.
+// A chunk of columns over some rows.
 template <class T>
 void bilinear_columns(const Plane<const T>& in, float gain, float max_code, const Plane<T>& out, int x, int n,
                       int first, int last) {
-  int near[kChunk], far[kChunk];
-  float weight[kChunk], a[kChunk], b[kChunk], kept[2][kChunk], value[kChunk];
-  for (int i = 0; i < n; ++i) {
-    const ResizeTap t = resize_tap(x + i, in.width, out.width);
-    near[i] = t.near * in.step;
-    far[i] = t.far * in.step;
-    weight[i] = t.weight;
-  }
-  int row_of[2] = {-1, -1};
-  const auto resampled = [&](int row) {  // rows that follow each other have places of their own
-    const int place = row & 1;
-    if (row_of[place] != row) {
-      look_up_taps(in.row(row), near, a, n);
-      look_up_taps(in.row(row), far, b, n);
-      between_row(a, b, weight, kept[place], n);
-      row_of[place] = row;
-    }
-    return kept[place];
-  };
+  ColumnTaps taps;
+  taps.aim(x, n, in.width, out.width);
+  BetweenRows<kChunk> rows;
+  rows.begin();
+  float value[kChunk];
   for (int y = first; y < last; ++y) {
-    const ResizeTap t = resize_tap(y, in.height, out.height);
-    const float* const top = resampled(t.near);
-    const float* const bottom = resampled(t.far);
-    between_rows(top, bottom, t.weight, gain, value, n);
+    rows.row(in, taps, y, out.height, gain, value);
     store_row(value, out.row(y) + x * out.step, out.step, max_code, n);
   }
 }

@@ -211,12 +211,17 @@ class Chunk {
   void aim(const Flow& flow, int x, int y, int n) {
     const float* const u = flat_row(flow.u, x, y, row_[0], n);
     const float* const v = flat_row(flow.v, x, y, row_[1], n);
+    aim_rows(u, v, flow.scale, x, y, n);
+  }
+
+  // The same for displacements of these n pixels alone.
+  void aim_rows(const float* u, const float* v, float scale, int x, int y, int n) {
     if constexpr (kTaps == 2) {
-      linear_axis<S::kBorder, 1>(ax_, flow.scale, x, u, x_, wx_[0], wx_[1], n);
-      linear_axis<S::kBorder, 0>(ay_, flow.scale, y, v, y_, wy_[0], wy_[1], n);
+      linear_axis<S::kBorder, 1>(ax_, scale, x, u, x_, wx_[0], wx_[1], n);
+      linear_axis<S::kBorder, 0>(ay_, scale, y, v, y_, wy_[0], wy_[1], n);
     } else {
-      cubic_axis<S::kBorder, 1>(ax_, flow.scale, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
-      cubic_axis<S::kBorder, 0>(ay_, flow.scale, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
+      cubic_axis<S::kBorder, 1>(ax_, scale, x, u, x_, wx_[0], wx_[1], wx_[2], wx_[3], n);
+      cubic_axis<S::kBorder, 0>(ay_, scale, y, v, y_, wy_[0], wy_[1], wy_[2], wy_[3], n);
     }
   }
 

@@ -7,6 +7,8 @@ _Coding = tuple[float, float, int, bool, float, float]  # kr, kb, depth, full_ra
 _Region = tuple[int, int, int, int]
 _Exposure = tuple[float, float, Any]  # low, high, table or None
 _Sampler = tuple[int, int]  # filter: bilinear, bicubic; border: edge, zeros, reflect
+_Size = tuple[int, int]  # width, height
+_BlockRule = tuple[int, int, int]  # step, window, weight
 _Tones = tuple[Any, Any, Any, Any]  # change, gains, response, mask; None for those not given
 
 def yuv_to_rgb(yuv: Sequence[Any], coding: _Coding, rgb: Sequence[Any], peak: float, stream: None) -> None: ...
@@ -54,6 +56,37 @@ def flows_at(
 def median_flow(flow: Any, size: int, out: Any, stream: None) -> None: ...
 def bilateral_flow(
     flow: Any, guide: Any, confidence: Any, space: Any, range: Any, steps: float, out: Any, stream: None
+) -> None: ...
+
+_Term = tuple[Sequence[Any], Any, float, float, Any]  # planes, flow, scale, weight, weight map or None
+
+def compose(terms: Sequence[_Term], how: _Sampler, max_code: float, out: Sequence[Any], stream: None) -> None: ...
+def trace(
+    flow: Any, beyond: Any, rule: tuple[float, float, float, int], out: tuple[Any, Any], stream: None
+) -> None: ...
+def lay_over(source: Any, count: Any, least: int, target: Any, stream: None) -> None: ...
+def overlay(a: Any, b: Any, flow: Any, rule: tuple[int, int, float], count: Any, stream: None) -> None: ...
+def adaptive_warp(
+    planes: Sequence[Any], flow: Any, kernels: Any, scale: float, max_code: float, out: Sequence[Any], stream: None
+) -> None: ...
+def correlate(a: Any, b: Any, radius: int, out: Any, stream: None) -> None: ...
+def block_copy(plane: Any, window: int, out: Any, stream: None) -> None: ...
+def block_halve(picture: Any, size: _Size, window: int, out: Any, stream: None) -> None: ...
+def block_search(
+    a: Any,
+    b: Any,
+    size: _Size,
+    rule: _BlockRule,
+    coarse: Any,
+    hint: Any,
+    level: int,
+    radius: int,
+    out: Any,
+    stream: None,
+) -> None: ...
+def block_spread(a: Any, b: Any, size: _Size, rule: _BlockRule, field: Any, out: Any, stream: None) -> None: ...
+def block_fractions(
+    a: Any, b: Any, size: _Size, rule: _BlockRule, field: Any, flow: Any, cost: Any, stream: None
 ) -> None: ...
 def dense_level(
     a: Any, b: Any, coarser: Any, rule: tuple[int, int, int], scratch: tuple[Any, Any], out: Any, stream: None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, ClassVar, Literal, Protocol
 
 from .errors import OptionError
@@ -122,11 +121,6 @@ class Stage(ABC):
     def latency(self) -> int:
         """Frames pushed before the first one comes out: the future part of the window unless overridden."""
         return self.window[1]
-
-    @property
-    def rate(self) -> Fraction | None:
-        """Output frames a second, exact; None where every input frame gives one output frame."""
-        return None
 
     @property
     @abstractmethod

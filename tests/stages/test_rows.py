@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reelmend.stages.deflicker.rows import Rows, linear
+from reelmend.stages.rows import Rows, linear
 
 # --- Rows --------------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,10 @@ from reelmend import ops
 from reelmend.analyze.degrade import KINDS, make
 from reelmend.analyze.scenes import Film
 from reelmend.frame import Frame, PixelFormat
-from reelmend.stages.deflicker.shots import Shots
-from reelmend.stages.deflicker.signature import BINS, POINTS, TILES, find_letterbox, inside, structure_of, tones_of
+from reelmend.stages.deflicker.signature import BINS, POINTS, tones_of
+from reelmend.stages.letterbox import find_letterbox, inside
+from reelmend.stages.shots import Shots
+from reelmend.stages.structure import TILES, structure_of
 
 
 @pytest.fixture(scope="module")

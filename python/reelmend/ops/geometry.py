@@ -45,15 +45,15 @@ def warp(
     Whole displacements give the samples themselves, bit for bit. Sides are at most 65536. Errors: ArrayError.
     Source of the filter: Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 1981.
     """
-    inputs = _planes(planes)
+    inputs = as_planes(planes)
     like = inputs[0]
     flow = as_input(flow)
-    targets = _targets(planes, inputs, out, [*inputs, flow])
-    how = _sampler(filter, border)
-    factor = _factor("scale", scale)
-    most = _max_code(max_code, like)
+    targets = targets_for(inputs, out, [*inputs, flow])
+    how = as_sampler(filter, border)
+    factor = as_factor("scale", scale)
+    most = largest_code(max_code, like)
     module_for(like).warp(inputs, flow, factor, how, most, targets, stream_of(like, stream))
-    return _result(planes, targets, out)
+    return as_given(planes, targets, out)
 
 
 def warp_blend(
@@ -80,24 +80,24 @@ def warp_blend(
 
     Equal to the bit to warping float32 copies of the planes, blending these and rounding once. Errors: ArrayError.
     """
-    first, second = _planes(a), _planes(b)
+    first, second = as_planes(a), as_planes(b)
     like = first[0]
     flows = as_input(flow_a), as_input(flow_b)
     weights = None if isinstance(weight, int | float | np.number) else as_input(weight)
-    number = _factor("weight", weight) if weights is None else 0.0
+    number = as_factor("weight", weight) if weights is None else 0.0
     read = [*first, *second, *flows, *([] if weights is None else [weights])]
-    targets = _targets(a, first, out, read)
-    how = _sampler(filter, border)
+    targets = targets_for(first, out, read)
+    how = as_sampler(filter, border)
     if not isinstance(scale, tuple):
         scale = (scale, scale)
     if len(scale) != 2:
         raise ArrayError(f"scale: expected a number or two; got {len(scale)}")
-    factors = _factor("scale", scale[0]), _factor("scale", scale[1])
-    most = _max_code(max_code, like)
+    factors = as_factor("scale", scale[0]), as_factor("scale", scale[1])
+    most = largest_code(max_code, like)
     module_for(like).warp_blend(
         first, second, flows, factors, number, weights, how, most, targets, stream_of(like, stream)
     )
-    return _result(a, targets, out)
+    return as_given(a, targets, out)
 
 
 def resize(
@@ -123,7 +123,7 @@ def resize(
     plane = as_input(plane)
     if filter not in ("bilinear", "area"):
         raise ArrayError(f"filter: expected 'bilinear' or 'area'; got {filter!r}")
-    most = _max_code(max_code, plane)
+    most = largest_code(max_code, plane)
     out = _resized(plane, (), size, out)
     module_for(plane).resize(plane, filter == "area", most, out, stream_of(plane, stream))
     return out
@@ -160,14 +160,15 @@ def _resized(x: Array, before: tuple[int, ...], size: tuple[int, int] | None, ou
     return empty((*before, *size), dtype_of(x), x)
 
 
-def _planes(x: Any) -> list[Array]:
+def as_planes(x: Any) -> list[Array]:
+    """One to four planes as a list."""
     planes = [as_input(p) for p in x] if isinstance(x, list | tuple) else [as_input(x)]
     if not 1 <= len(planes) <= 4:
         raise ArrayError(f"expected 1 to 4 planes; got {len(planes)}")
     return planes
 
 
-def _targets(planes: Any, inputs: list[Array], out: Any, read: list[Array]) -> list[Array]:
+def targets_for(inputs: list[Array], out: Any, read: list[Array]) -> list[Array]:
     """Where the result goes: new arrays, or `out` if none of it is read."""
     if out is None:
         return [empty(tuple(p.shape), dtype_of(p), p) for p in inputs]
@@ -177,13 +178,14 @@ def _targets(planes: Any, inputs: list[Array], out: Any, read: list[Array]) -> l
     return targets
 
 
-def _result(planes: Any, targets: list[Array], out: Any) -> Any:
+def as_given(planes: Any, targets: list[Array], out: Any) -> Any:
+    """The result as the planes were given: one, or a tuple."""
     if out is not None:
         return tuple(out) if isinstance(out, list | tuple) else out
     return tuple(targets) if isinstance(planes, list | tuple) else targets[0]
 
 
-def _sampler(filter: str, border: str) -> tuple[int, int]:
+def as_sampler(filter: str, border: str) -> tuple[int, int]:
     if filter not in _FILTERS:
         raise ArrayError(f"filter: expected 'bilinear' or 'bicubic'; got {filter!r}")
     if border not in _BORDERS:
@@ -191,13 +193,15 @@ def _sampler(filter: str, border: str) -> tuple[int, int]:
     return _FILTERS[filter], _BORDERS[border]
 
 
-def _factor(what: str, value: Any) -> float:
+def as_factor(what: str, value: Any) -> float:
+    """A finite number."""
     if not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise ArrayError(f"{what}: expected a finite number; got {value!r}")
     return float(value)
 
 
-def _max_code(max_code: int | None, like: Array) -> float:
+def largest_code(max_code: int | None, like: Array) -> float:
+    """The largest code of a result like `like`; 0 for floats, which are not clamped."""
     kind = dtype_of(like)
     if kind.kind != "u":
         if max_code is not None:

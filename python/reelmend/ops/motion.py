@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArrayError
 from ._dispatch import Array, as_input, beside, empty, module_for, overlaps, stream_of
+from .geometry import as_factor, as_given, as_planes, largest_code, targets_for
 
-__all__ = ["bilateral_flow", "consistency", "flows_at", "median_flow"]
+__all__ = ["adaptive_warp", "bilateral_flow", "consistency", "correlate", "flows_at", "median_flow"]
+
+
+def adaptive_warp(
+    planes: Array | Sequence[Array],
+    flow: Array,
+    kernels: Array,
+    *,
+    scale: float = 1.0,
+    max_code: int | None = None,
+    out: Array | Sequence[Array] | None = None,
+    stream: Any = None,
+) -> Any:
+    """A picture fetched along a flow through each pixel's own 4 x 4 taps: the adaptive warp of MEMC-Net and DAIN.
+
+    planes, flow, scale, max_code, out  as in warp
+    kernels  float32 (16, height, width), finite: the taps of a pixel in rows of four, from top left. They need not sum
+             to 1; a bilinear warp has 1 at taps 5, 6, 9 and 10 and 0 elsewhere
+
+    With (x, y) + scale F = (i + a, j + b), i and j whole, taps lie on columns i - 1 .. i + 2 and rows j - 1 .. j + 2,
+    places outside taken at the edge. Each quadrant of 2 x 2 is a sum of tap times sample, and the four are mixed by
+    (1 - a)(1 - b), a (1 - b), (1 - a) b and a b. Where the flow leads out of the picture, is half its width (across)
+    or height (down) or more, or is not finite, the sample stays where it was. Errors: ArrayError.
+    Sources: Bao et al., "MEMC-Net", TPAMI 2019; "Depth-aware video frame interpolation", CVPR 2019.
+    """
+    inputs = as_planes(planes)
+    like = inputs[0]
+    flow, kernels = as_input(flow), as_input(kernels)
+    targets = targets_for(inputs, out, [*inputs, flow, kernels])
+    factor, most = as_factor("scale", scale), largest_code(max_code, like)
+    module_for(like).adaptive_warp(inputs, flow, kernels, factor, most, targets, stream_of(like, stream))
+    return as_given(planes, targets, out)
 
 
 _RANGE_ENTRIES = 1024
@@ -103,6 +136,28 @@ def consistency(
         out = empty(tuple(forward.shape[1:]), np.float32, forward)
     _apart(out, forward, backward)
     module_for(forward).consistency(forward, backward, rule, out, stream_of(forward, stream))
+    return out
+
+
+def correlate(a: Array, b: Array, radius: int = 4, *, out: Array | None = None, stream: Any = None) -> Array:
+    """How alike the features of two frames are at all shifts up to a radius: the cost volume of PWC-Net.
+
+    a, b    float32 (channels, height, width), any strides; of the second frame usually warped to the first
+    radius  0 to 16
+    out     as the result; may not overlap the inputs
+
+    Returns float32 (n, height, width), n = (2 radius + 1)^2: out[k](x) = mean over c of a[c](x) b[c](x + d), where
+    d = (k % m - radius, k // m - radius), m = 2 radius + 1: shifts across first, then down; 0 where x + d is outside.
+    Channels are summed in order, so CPU and GPU give the same bits. Errors: ArrayError.
+    Source: Sun et al., "PWC-Net: CNNs for optical flow using pyramid, warping, and cost volume", CVPR 2018.
+    """
+    a, b = as_input(a), as_input(b)
+    if not isinstance(radius, int | np.integer) or not 0 <= radius <= 16:
+        raise ArrayError(f"radius: expected 0 to 16; got {radius!r}")
+    if out is None:
+        out = empty(((2 * int(radius) + 1) ** 2, *tuple(a.shape[1:])), np.float32, a)
+    _apart(out, a, b)
+    module_for(a).correlate(a, b, int(radius), out, stream_of(a, stream))
     return out
 
 

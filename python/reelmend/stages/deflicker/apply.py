@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ... import ops
 from ...errors import OptionError
 from ...frame import Frame
+from ..letterbox import Region
 from .light import Light
-from .signature import Region
 
 __all__ = ["Brush", "check_mask"]
 

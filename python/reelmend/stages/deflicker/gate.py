@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import middle
+from ..rows import middle
 
 __all__ = ["MEDIAN", "WINDOW", "Evidence", "Gate", "Switch", "deviation", "group_changes", "weigh"]
 

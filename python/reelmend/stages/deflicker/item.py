@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...frame import Frame
+from ..letterbox import Region
+from ..structure import Structure
 from .bands import BandEvidence, Wave
 from .patches import PatchEvidence
-from .signature import Region, Structure, Tones
+from .signature import Tones
 
 __all__ = ["Found", "Item"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import middle
+from ..rows import middle
 
 __all__ = ["Regular", "alternation", "color_share", "fade_of", "flash_of", "steps"]
 

@@ -13,6 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..letterbox import inside
+from ..rows import Rows, linear, middle
+from ..shots import FLASH
+from ..structure import FINE
 from .bands import GROUPS, SHORTEST, BandEvidence, Wave, find_wave, weigh_bands
 from .gate import Switch
 from .item import Found, Item
@@ -29,9 +33,6 @@ from .patches import (
     softened,
     weigh_patches,
 )
-from .rows import Rows, linear, middle
-from .shots import FLASH
-from .signature import FINE, inside
 
 __all__ = ["Spatial"]
 

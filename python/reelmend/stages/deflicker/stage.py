@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from ...errors import OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Finding, Stage, StageRuntime, State
+from ..letterbox import Letterbox, Region
+from ..shots import Shots
+from ..structure import FINE, TILES, structure_of
 from .apply import Brush, check_mask
 from .item import Item
 from .light import light_of
-from .shots import Shots
-from .signature import BINS, FINE, POINTS, TILES, Letterbox, Region, structure_of
+from .signature import BINS, POINTS
 from .spatial import Spatial
 from .telling import tell
 from .tonal import Tonal

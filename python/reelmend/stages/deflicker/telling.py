@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...frame import Frame
+from ..letterbox import inside
+from ..structure import Structure, structure_of
 from .exposure import NEIGHBOURS, RADIUS, exposed_share, filtered_illumination, singular_frames
 from .findings import Findings, Kind
 from .item import Item
-from .signature import Structure, inside, structure_of
 from .tonal import COLOR, Judged, Tonal
 
 __all__ = ["tell"]

@@ -8,12 +8,13 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from ..letterbox import inside
+from ..rows import Rows
+from ..shots import fall
+from ..structure import Structure
 from .gate import MEDIAN, WINDOW, deviation, group_changes
 from .item import Item
 from .kinds import FADE
-from .rows import Rows
-from .shots import fall
-from .signature import Structure, inside
 
 __all__ = ["Track"]
 

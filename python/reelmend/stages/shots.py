@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .signature import Structure
+from .structure import Structure
 
 __all__ = ["FLASH", "Shots", "fall"]
 

@@ -1,0 +1,74 @@
+// Rows of a plane in another size, bilinear, for a chunk of columns: the last two input rows that were resampled are
+// kept, for those of the next output row are often the same.
+#pragma once
+
+#include "cpu/launch.h"
+#include "ops/resize.h"
+
+namespace reelmend::cpu {
+
+template <class T>
+static void look_up_taps(const T* __restrict row, const int* __restrict at, int step, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = static_cast<float>(row[at[i] * step]);
+}
+
+static RM_CLONES void between_row(const float* __restrict a, const float* __restrict b, const float* __restrict weight,
+                                  float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = between(a[i], b[i], weight[i]);
+}
+
+static RM_CLONES void between_rows(const float* __restrict a, const float* __restrict b, float weight, float gain,
+                                   float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = between(a[i], b[i], weight) * gain;
+}
+
+// Where `n` output columns from x lie in an axis of another size.
+struct ColumnTaps {
+  int near[kChunk], far[kChunk];
+  float weight[kChunk];
+  int n = 0;
+
+  void aim(int x, int count, int in, int out) {
+    n = count;
+    for (int i = 0; i < n; ++i) {
+      const ResizeTap t = resize_tap(x + i, in, out);
+      near[i] = t.near;
+      far[i] = t.far;
+      weight[i] = t.weight;
+    }
+  }
+};
+
+// One plane over one chunk of columns, rows asked for from top to bottom.
+template <int kRoom>
+class BetweenRows {
+ public:
+  void begin() { row_of_[0] = row_of_[1] = -1; }
+
+  template <class T>
+  void row(const Plane<const T>& in, const ColumnTaps& taps, int y, int height, float gain, float* to) {
+    const ResizeTap t = resize_tap(y, in.height, height);
+    const float* const top = resampled(in, taps, t.near);
+    const float* const bottom = resampled(in, taps, t.far);
+    between_rows(top, bottom, t.weight, gain, to, taps.n);
+  }
+
+ private:
+  template <class T>
+  const float* resampled(const Plane<const T>& in, const ColumnTaps& taps, int row) {
+    const int place = row & 1;  // rows that follow each other have places of their own
+    if (row_of_[place] != row) {
+      float a[kRoom], b[kRoom];
+      look_up_taps(in.row(row), taps.near, in.step, a, taps.n);
+      look_up_taps(in.row(row), taps.far, in.step, b, taps.n);
+      between_row(a, b, taps.weight, kept_[place], taps.n);
+      row_of_[place] = row;
+    }
+    return kept_[place];
+  }
+
+  int row_of_[2];
+  float kept_[2][kRoom];
+};
+
+}  // namespace reelmend::cpu

@@ -1,0 +1,232 @@
+"""Frames made between two pictures: by one of them, by a mixture of them, or along their motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ... import ops
+from ...frame import Array, Frame
+from ..letterbox import Region
+from .estimate import Estimator, Motion, luma_of
+
+__all__ = ["Maker", "Overlay", "Picture"]
+
+_UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, all from there on
+_ACCELERATION = 16.0  # pixels of the picture per interval squared: more is taken for a mistake
+_OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
+
+
+@dataclass(slots=True)
+class Picture:
+    """One picture of the source on its way through the stage.
+
+    region   the picture inside black bars
+    time     when it is shown, on the clock of the output
+    repeats  frames that show it again, and their times
+    prepared  what the estimator keeps of it, by region
+    motion   to the next picture, once known
+    """
+
+    frame: Frame
+    shot: int
+    region: Region
+    time: Fraction
+    repeats: list[tuple[Frame, Fraction]]
+    prepared: dict[Region, Any] = field(default_factory=dict)
+    motion: Motion | None = None
+    motion_region: Region | None = None
+
+
+def _crop(plane: Array, frame: Frame, region: Region) -> Array:
+    """A plane's part inside a region of its frame."""
+    height, width = plane.shape
+    x0, y0, x1, y1 = region
+    sx, sy = (1 if width < frame.width else 0), (1 if height < frame.height else 0)
+    return plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
+
+
+def _groups(frame: Frame) -> list[list[int]]:
+    """Numbers of planes of one size, which are worked on together."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for i, plane in enumerate(frame.planes):
+        found.setdefault(tuple(plane.shape), []).append(i)
+    return list(found.values())
+
+
+class Overlay:
+    """What has stood still in front of a moving picture, over the pairs of one shot."""
+
+    def __init__(self) -> None:
+        self._count: Array | None = None
+        self._region: Region | None = None
+
+    def see(self, a: Frame, b: Frame, region: Region, flow: Array) -> None:
+        """Count one pair."""
+        x0, y0, x1, y1 = region
+        luma = [f.planes[min(1, len(f.planes) - 1) if f.format.kind == "rgb" else 0][y0:y1, x0:x1] for f in (a, b)]
+        if self._count is None or self._region != region:
+            self._region = region
+            self._count = ops.beside(np.zeros(luma[0].shape, np.uint8), luma[0], np.uint8)
+        unit = 1 << (a.format.depth - 8)
+        # less than a pixel of the picture a pair cannot be told from noise
+        moving = max(0.25, 1.5 * float(flow.shape[2]) / (x1 - x0))
+        ops.count_overlay(luma[0], luma[1], flow, self._count, still=3 * unit, contrast=40 * unit, moving=moving)
+
+    def lay(self, source: Array, target: Array) -> None:
+        """Put it back, from a plane of the source, into one that was made; both inside the region."""
+        if self._count is not None:
+            ops.lay_over(source, self._count, target, least=_OVERLAY_AFTER)
+
+
+class Maker:
+    """Makes the frames between two pictures.
+
+    method     "sample", "blend", or along motion that the estimator finds
+    cuts       "hold", "blend" or "extrapolate"
+    overlays   whether what stands still in front of motion is kept so
+    """
+
+    def __init__(self, method: str, cuts: str, estimator: Estimator | None, overlays: bool) -> None:
+        self._method = method
+        self._cuts = cuts
+        self._estimator = estimator
+        self._overlays = overlays
+        self._overlay = Overlay()
+        self._shot: int | None = None
+        self._pair: tuple[int, int] = (0, 0)
+
+    def relate(self, a: Picture, b: Picture) -> None:
+        """Find the motion of a pair, once."""
+        if self._estimator is None or a.motion is not None or a.shot != b.shot:
+            return
+        whole = (0, 0, a.frame.width, a.frame.height)
+        region = a.region if a.region == b.region else whole
+        prepared = []
+        for picture in (a, b):
+            if region not in picture.prepared:
+                luma = luma_of(picture.frame, region)
+                picture.prepared[region] = self._estimator.prepare(luma, picture.frame.format.depth)
+            prepared.append(picture.prepared[region])
+        a.motion, a.motion_region = self._estimator.both(*prepared), region
+
+    def observe(self, a: Picture, b: Picture) -> None:
+        """See a pair that frames will be made of, in order."""
+        if a.shot != self._shot:
+            self._shot, self._overlay = a.shot, Overlay()
+        if self._overlays and a.motion is not None and a.motion_region is not None:
+            self._overlay.see(a.frame, b.frame, a.motion_region, a.motion.forward)
+
+    def make(self, a: Picture, b: Picture, t: Fraction, before: Picture | None, after: Picture | None) -> Frame:
+        """The frame at t, between 0 (a) and 1 (b): untimed. `before` and `after` tell the motion around the pair."""
+        near = a.frame if 2 * t < 1 else b.frame
+        if self._method == "sample":
+            return near
+        if a.shot != b.shot:
+            return self._across(a, b, t, before, after)
+        motion = a.motion
+        if motion is None:
+            return self._mix(a.frame, b.frame, float(t))
+        share = min(1.0, max(0.0, (motion.sure - _UNSURE) / (_SURE - _UNSURE)))
+        if share == 0.0:
+            return self._mix(a.frame, b.frame, float(t))
+        return self._along(a, b, float(t), motion, share, before, after)
+
+    def _mix(self, a: Frame, b: Frame, t: float) -> Frame:
+        """A cross-fade."""
+        whole = (0, 0, a.width, a.height)
+        still = _still(a)
+        return self._composed(a, b, [(0, still, 1 - t, 1.0), (1, still, t, 1.0)], whole, t)
+
+    def _across(self, a: Picture, b: Picture, t: Fraction, before: Picture | None, after: Picture | None) -> Frame:
+        """Where the shot changes between the pictures."""
+        if self._cuts == "blend":
+            return self._mix(a.frame, b.frame, float(t))
+        if self._cuts == "extrapolate":
+            if 2 * t < 1 and before is not None and before.motion is not None and before.shot == a.shot:
+                return self._moved(a.frame, before.motion_region, before.motion.backward, before.motion.sure, float(t))
+            if 2 * t >= 1 and after is not None and b.motion is not None and after.shot == b.shot:
+                return self._moved(b.frame, b.motion_region, b.motion.forward, b.motion.sure, float(1 - t))
+            return a.frame if 2 * t < 1 else b.frame
+        return a.frame
+
+    def _moved(self, frame: Frame, region: Region | None, flow: Array, sure: float, far: float) -> Frame:
+        """A picture moved on (or back) along its motion."""
+        if region is None or sure < _SURE:
+            return frame
+        return self._composed(frame, frame, [(0, flow, 1.0, far)], region, 0.0)
+
+    def _along(
+        self,
+        a: Picture,
+        b: Picture,
+        t: float,
+        motion: Motion,
+        share: float,
+        before: Picture | None,
+        after: Picture | None,
+    ) -> Frame:
+        """Along the motion, seen from both pictures: four warps, mixed."""
+        region = a.motion_region
+        assert region is not None
+        past = _beside(before, a, b, region)
+        future = b.motion if after is not None and _even(a, b, after) and b.motion_region == region else None
+        limit = _ACCELERATION * float(motion.forward.shape[2]) / (region[2] - region[0])
+        from_a = ops.trace(motion.forward, t, beyond=None if past is None else past.backward, limit=limit)
+        from_b = ops.trace(motion.backward, 1 - t, beyond=None if future is None else future.forward, limit=limit)
+        half = share / 2
+        terms = [
+            (0, from_a[0], half * (1 - t), 1.0),
+            (1, from_a[1], half * t, 1.0),
+            (0, from_b[1], half * (1 - t), 1.0),
+            (1, from_b[0], half * t, 1.0),
+        ]
+        if share < 1.0:
+            still = ops.beside(np.zeros(tuple(motion.forward.shape), np.float32), motion.forward)
+            terms += [(0, still, (1 - share) * (1 - t), 1.0), (1, still, (1 - share) * t, 1.0)]
+        return self._composed(a.frame, b.frame, terms, region, t, overlay=self._overlay if self._overlays else None)
+
+    def _composed(
+        self,
+        a: Frame,
+        b: Frame,
+        terms: list[tuple[int, Array, float, float]],
+        region: Region,
+        t: float,
+        overlay: Overlay | None = None,
+    ) -> Frame:
+        """Terms (which picture, flow, weight, scale) composed inside the region; around it, the nearer picture."""
+        near = a if 2 * t < 1 else b
+        whole = region == (0, 0, a.width, a.height)
+        planes: list[Array] = [ops.empty_like(p) if whole else ops.copy(p) for p in near.planes]
+        pictures = (a, b)
+        for group in _groups(a):
+            made = [_crop(planes[i], a, region) for i in group]
+            given = [
+                ops.Term([_crop(pictures[which].planes[i], a, region) for i in group], flow, weight, scale)
+                for which, flow, weight, scale in terms
+            ]
+            ops.compose(given, max_code=a.format.max_code, out=made)
+            if overlay is not None:
+                for i, target in zip(group, made, strict=True):
+                    overlay.lay(_crop(near.planes[i], a, region), target)
+        return near.replace(planes=tuple(planes), made=True)
+
+
+def _still(frame: Frame) -> Array:
+    return ops.beside(np.zeros((2, 1, 1), np.float32), frame.planes[0])
+
+
+def _even(a: Picture, b: Picture, c: Picture) -> bool:
+    """Whether b lies about half way in time between a and c, all of one shot."""
+    one, two = b.time - a.time, c.time - b.time
+    return a.shot == b.shot == c.shot and 4 * one <= 5 * two and 4 * two <= 5 * one
+
+
+def _beside(before: Picture | None, a: Picture, b: Picture, region: Region) -> Motion | None:
+    if before is None or not _even(before, a, b) or before.motion_region != region:
+        return None
+    return before.motion

@@ -1,0 +1,289 @@
+"""The stage: options, and the pictures it holds while it makes frames between them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, ClassVar, Literal
+
+from ...errors import OptionError
+from ...frame import Frame, VideoInfo
+from ...stage import Declaration, Stage, StageRuntime, State
+from ..letterbox import Letterbox
+from ..shots import Shots
+from ..structure import structure_of
+from .cadence import LONGEST, Cadence, Shown
+from .estimate import estimator_for
+from .making import Maker, Picture
+from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick
+
+__all__ = ["METHODS", "Interpolate"]
+
+METHODS = ("sample", "blend", "memc", "flow")
+Method = Literal["sample", "blend", "memc", "flow"]
+_MOVING = ("memc", "flow")
+_FASTEST = 1000  # frames a second
+
+
+@dataclass(frozen=True)
+class Interpolate(Stage):
+    """Makes new frames between the frames there are: any rate from any rate, exactly timed.
+
+    Source frames that fall on an output time leave untouched, with all their samples; so does a source frame that an
+    output time misses by less than a fiftieth of the interval. Others are made at their exact place in time.
+
+    Give one of:
+    rate         frames a second of the result, exact: 60, "60000/1001", Fraction(24000, 1001). Constant, from the
+                 first frame's time on, whatever the source's times
+    factor       2..64: every interval of the source in so many equal parts; variable rates stay variable
+    slow_motion  1 or more: time is stretched by so much, at the source's nominal rate, or at `rate` if it is given
+
+    method       "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the motion of
+                 blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
+                 optical flow
+    effort       "fast": motion is searched in a smaller picture; "fine": in a larger one, several times as long
+    acceleration  whether motion may be evenly accelerated rather than even; looks one picture further ahead
+    cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
+    repeats      "auto": pictures shown two or three times (animation on twos, clips of a lower rate) are re-timed while
+                 that is so of most; "retime": always; "keep": never, which saves the delay
+    overlays     titles and logos that stand still in front of motion are kept still
+
+    Cuts are found by structure, as the deflicker stage finds them, so a flash is none. Where the motion of a pair
+    cannot be known (dissolves, violent change), the frames are mixed. Black bars stay as they are.
+    """
+
+    name: ClassVar[str] = "interpolate"
+
+    rate: Fraction | int | str | None = None
+    factor: int | None = None
+    slow_motion: Fraction | int | str | None = None
+    method: Method = "flow"
+    effort: Literal["fast", "fine"] = "fast"
+    acceleration: bool = True
+    cuts: Literal["hold", "blend", "extrapolate"] = "hold"
+    repeats: Literal["auto", "keep", "retime"] = "auto"
+    overlays: bool = True
+
+    def __post_init__(self) -> None:
+        def check(name: str, ok: bool, expected: str) -> None:
+            if not ok:
+                raise OptionError(f"Interpolate: {name} is {getattr(self, name)!r}; expected {expected}")
+
+        for name, least, expected in (
+            ("rate", Fraction(1, 1000), 'frames a second, exact: 60, "60000/1001", at most 1000'),
+            ("slow_motion", Fraction(1), 'how many times as slow, 1 to 1000: 4, "5/2"'),
+        ):
+            value = _exact(getattr(self, name))
+            check(name, value is None or least <= value <= _FASTEST, expected)
+            object.__setattr__(self, name, value)
+        whole = isinstance(self.factor, int) and not isinstance(self.factor, bool)
+        check("factor", self.factor is None or (whole and 2 <= self.factor <= 64), "a whole number from 2 to 64")
+        if self.factor is not None and (self.rate is not None or self.slow_motion is not None):
+            raise OptionError("Interpolate: factor does not go with rate or slow_motion; give one of them")
+        if self.factor is None and self.rate is None and self.slow_motion is None:
+            raise OptionError("Interpolate: how many frames? Give rate=60, factor=2 or slow_motion=4")
+        check("method", self.method in METHODS, f"one of {', '.join(METHODS)}")
+        check("effort", self.effort in ("fast", "fine"), "'fast' or 'fine'")
+        check("cuts", self.cuts in ("hold", "blend", "extrapolate"), "'hold', 'blend' or 'extrapolate'")
+        check("repeats", self.repeats in ("auto", "keep", "retime"), "'auto', 'keep' or 'retime'")
+
+    @property
+    def _ahead(self) -> int:
+        """Pictures beyond the pair at work."""
+        return 1 if self.method in _MOVING and (self.acceleration or self.cuts == "extrapolate") else 0
+
+    @property
+    def window(self) -> tuple[int, int]:
+        past = 1 if self._ahead else 0
+        return past, self.latency
+
+    @property
+    def latency(self) -> int:
+        grouped = 0 if self.repeats == "keep" else 1
+        return 1 + self._ahead + grouped
+
+    @property
+    def state(self) -> State:
+        return "recurrent" if self.overlays and self.method in _MOVING else "window"
+
+    def _rate(self, info: VideoInfo) -> Fraction | None:
+        """Frames a second of the result, where that can be said."""
+        if isinstance(self.rate, Fraction):
+            return self.rate
+        if self.factor is not None:
+            return info.rate * self.factor if info.rate else None
+        if not info.rate:
+            raise OptionError("Interpolate: slow_motion of a clip without a nominal rate needs rate= as well")
+        return info.rate
+
+    def _tick(self, info: VideoInfo) -> Fraction:
+        """The time base in which all output times are whole."""
+        base = info.time_base
+        if self.factor is not None:
+            return base / self.factor
+        rate = self._rate(info)
+        assert rate is not None
+        if isinstance(self.slow_motion, Fraction):
+            base = common_tick(base, base * self.slow_motion)
+        return common_tick(base, 1 / rate)
+
+    def declare(self, info: VideoInfo, device: str) -> Declaration:
+        rate = self._rate(info)
+        slower = self.slow_motion if isinstance(self.slow_motion, Fraction) else Fraction(1)
+        growth = rate * slower / info.rate if rate and info.rate else Fraction(self.factor or 2)
+        frames = None if info.frames is None else math.ceil(info.frames * growth)
+        notes = [f"{self.method}, {_words(self, rate)}"]
+        memory = 0
+        if self.method in _MOVING:
+            estimator = estimator_for(self.method, self.effort, device)
+            notes.append(f"motion by {estimator.name}")
+            memory += estimator.memory(info.width, info.height) + (info.width * info.height if self.overlays else 0)
+        held = self.latency + (LONGEST if self.repeats != "keep" else 1)
+        made = math.ceil(growth * (LONGEST if self.repeats != "keep" else 1))
+        return Declaration(
+            window=self.window,
+            latency=self.latency,
+            output=replace(info, rate=rate, time_base=self._tick(info), frames=frames),
+            memory=memory + (held + made + 1) * info.frame_bytes,
+            device=device,
+            state=self.state,
+            notes=tuple(notes),
+        )
+
+    def open(self, info: VideoInfo, device: str) -> _Runtime:
+        return _Runtime(self, info, device)
+
+
+def _exact(value: Any) -> Fraction | None:
+    if value is None:
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        raise OptionError(f"Interpolate: {value!r} is no exact rate; give a fraction such as '60000/1001'")
+    try:
+        return Fraction(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise OptionError(f"Interpolate: expected a number or a fraction such as '60000/1001'; got {value!r}") from None
+
+
+def _words(options: Interpolate, rate: Fraction | None) -> str:
+    if options.factor is not None:
+        return f"{options.factor} times as many frames"
+    slow = f", {options.slow_motion} times as slow" if options.slow_motion is not None else ""
+    return f"{rate} frames a second{slow}"
+
+
+class _Runtime(StageRuntime):
+    """Frames become pictures (repeats grouped), pictures pairs, and pairs give what is due between them."""
+
+    def __init__(self, options: Interpolate, info: VideoInfo, device: str) -> None:
+        self._options = options
+        moving = options.method in _MOVING
+        estimator = estimator_for(options.method, options.effort, device) if moving else None
+        self._maker = Maker(options.method, options.cuts, estimator, options.overlays and moving)
+        self._ahead = options._ahead
+        rate = options._rate(info)
+        self._schedule: Schedule
+        if options.factor is not None:
+            self._schedule = Split(options.factor)
+        else:
+            assert rate is not None
+            self._schedule = AtRate(rate)
+        self._tick = options._tick(info)
+        self._slower = options.slow_motion if isinstance(options.slow_motion, Fraction) else Fraction(1)
+        self._usual = 1 / info.rate if info.rate else None
+        self.reset()
+
+    def reset(self) -> None:
+        self._shots = Shots()
+        self._letterbox = Letterbox()
+        self._shot: int | None = None
+        self._cadence = Cadence("always" if self._options.repeats == "retime" else "auto")
+        self._schedule.begin()
+        self._origin: Fraction | None = None
+        self._before: Picture | None = None
+        self._pending: deque[Picture] = deque()
+
+    def push(self, frame: Frame) -> list[Frame]:
+        structure = structure_of(frame)
+        shot = self._shots.number(structure)
+        if self._options.repeats == "keep":
+            return self._take([Shown(frame, shot, [])])
+        return self._take(self._cadence.push(frame, shot, structure))
+
+    def flush(self) -> list[Frame]:
+        out = self._take(self._cadence.flush())
+        while len(self._pending) > 1:
+            out += self._pair()
+        if self._pending:
+            out += self._tail(self._pending[0])
+        self.reset()
+        return out
+
+    def _take(self, shown: Iterable[Shown]) -> list[Frame]:
+        out = []
+        for one in shown:
+            self._pending.append(self._picture(one))
+            if len(self._pending) > 1 + self._ahead:
+                out += self._pair()
+        return out
+
+    def _picture(self, shown: Shown) -> Picture:
+        if self._origin is None:
+            self._origin = shown.frame.time
+        if shown.shot != self._shot:
+            self._shot, self._letterbox = shown.shot, Letterbox()
+        region = self._letterbox.look(shown.frame)
+        repeats = [(frame, self._clock(frame.time)) for frame in shown.repeats]
+        return Picture(shown.frame, shown.shot, region, self._clock(shown.frame.time), repeats)
+
+    def _clock(self, time: Fraction) -> Fraction:
+        assert self._origin is not None
+        return self._origin + (time - self._origin) * self._slower
+
+    def _pair(self) -> list[Frame]:
+        """What is due from the first pending picture up to the second."""
+        a, b = self._pending[0], self._pending[1]
+        after = self._pending[2] if len(self._pending) > 2 else None
+        if b.time <= a.time:
+            raise ValueError(f"frames go back in time: {float(b.time):.6f} s after {float(a.time):.6f} s")
+        self._maker.relate(a, b)
+        if after is not None:
+            self._maker.relate(b, after)
+        self._maker.observe(a, b)
+        before = self._before
+        out = []
+        for due in self._schedule.between([a.time, *(time for _, time in a.repeats), b.time]):
+            t = (due.time - a.time) / (b.time - a.time)
+            if t <= NEAR:
+                out.append(self._timed(a.frame, due, cut=a.shot != (before.shot if before else a.shot)))
+            elif 1 - t <= NEAR:
+                out.append(self._timed(b.frame, due))
+            else:
+                out.append(self._timed(self._maker.make(a, b, t, before, after), due))
+        self._before = self._pending.popleft()
+        self._before.prepared.clear()
+        return out
+
+    def _tail(self, last: Picture) -> list[Frame]:
+        """The last picture, for as long as it is shown."""
+        frame = last.repeats[-1][0] if last.repeats else last.frame
+        shown = frame.duration * frame.time_base * self._slower
+        if not shown and self._before is not None:
+            shown = last.time - self._before.time
+        times = [last.time, *(time for _, time in last.repeats)]
+        end = times[-1] + (shown or self._usual or self._tick)
+        return [self._timed(last.frame, due) for due in self._schedule.between([*times, end])]
+
+    def _timed(self, frame: Frame, due: Due, cut: bool = False) -> Frame:
+        tick = self._tick
+        if (due.time / tick).denominator != 1 or (due.duration / tick).denominator != 1:
+            tick = common_tick(common_tick(tick, due.time), due.duration)
+        return frame.replace(
+            pts=int(due.time / tick),
+            time_base=tick,
+            duration=int(due.duration / tick),
+            cut=frame.cut or cut,
+        )
