@@ -19,7 +19,7 @@ _PADS = 17  # csrc/ops/dense.h: kPadBefore + kPadAfter
 _LEAST = 8  # pixels: what the short side of the coarsest level has at least
 _MOST_LEVELS = 16
 _ROUNDS, _ROUNDS_FINEST = 5, 2  # of searches: motions spread by a patch in each; coarse levels cost little
-_KEPT = 1 << 23
+_KEPT = 1 << 23  # floats of scratch memory that a thread keeps: 32 MiB
 _own = threading.local()
 
 
