@@ -2,27 +2,9 @@
 // in what they make of a NaN), in loops that GCC vectorises.
 #pragma once
 
-#include <bit>
-#include <cstdint>
-
-#include "core/view.h"
+#include "core/bits.h"
 
 namespace reelmend {
-
-RM_HD float float_of_bits(uint32_t bits) {
-#if defined(__CUDA_ARCH__)
-  return __uint_as_float(bits);
-#else
-  return std::bit_cast<float>(bits);
-#endif
-}
-RM_HD uint32_t bits_of_float(float value) {
-#if defined(__CUDA_ARCH__)
-  return __float_as_uint(value);
-#else
-  return std::bit_cast<uint32_t>(value);
-#endif
-}
 
 // Exponents are biased by 15 in a half and by 127 in a float; fractions have 10 and 23 bits.
 RM_HD float half_to_float(uint32_t half) {

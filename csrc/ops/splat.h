@@ -27,6 +27,7 @@
 
 #include <cstring>
 
+#include "core/bits.h"
 #include "ops/warp.h"
 
 namespace reelmend {
@@ -69,17 +70,6 @@ struct Tent {
     return {{(kCornerUnit - x) - (y - both), x - both, y - both, both}};
   }
 };
-
-RM_HD float float_of_bits(int bits) {
-  float f;
-  std::memcpy(&f, &bits, sizeof f);
-  return f;
-}
-RM_HD int bits_of_float(float f) {
-  int bits;
-  std::memcpy(&bits, &f, sizeof bits);
-  return bits;
-}
 
 // exp(d) for d <= 0, and 0 below -40. exp(d) = 2^k 2^f with k + f = d / ln 2, k whole and |f| <= 1/2. 2^f is
 // 1 + f p(f) with p the polynomial of degree 4 of least relative error (1e-7); the rounding of d / ln 2 adds up to
