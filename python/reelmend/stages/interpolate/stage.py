@@ -44,7 +44,6 @@ class Interpolate(Stage):
     method       "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the motion of
                  blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
                  optical flow
-    effort       "fast": motion is searched in a smaller picture; "fine": in a larger one, several times as long
     acceleration  whether motion may be evenly accelerated rather than even; looks one picture further ahead
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
     repeats      "auto": pictures shown two or three times (animation on twos, clips of a lower rate) are re-timed while
@@ -61,7 +60,6 @@ class Interpolate(Stage):
     factor: int | None = None
     slow_motion: Fraction | int | str | None = None
     method: Method = "flow"
-    effort: Literal["fast", "fine"] = "fast"
     acceleration: bool = True
     cuts: Literal["hold", "blend", "extrapolate"] = "hold"
     repeats: Literal["auto", "keep", "retime"] = "auto"
@@ -86,7 +84,6 @@ class Interpolate(Stage):
         if self.factor is None and self.rate is None and self.slow_motion is None:
             raise OptionError("Interpolate: how many frames? Give rate=60, factor=2 or slow_motion=4")
         check("method", self.method in METHODS, f"one of {', '.join(METHODS)}")
-        check("effort", self.effort in ("fast", "fine"), "'fast' or 'fine'")
         check("cuts", self.cuts in ("hold", "blend", "extrapolate"), "'hold', 'blend' or 'extrapolate'")
         check("repeats", self.repeats in ("auto", "keep", "retime"), "'auto', 'keep' or 'retime'")
 
@@ -138,7 +135,7 @@ class Interpolate(Stage):
         notes = [f"{self.method}, {_words(self, rate)}"]
         memory = 0
         if self.method in _MOVING:
-            estimator = estimator_for(self.method, self.effort, device)
+            estimator = estimator_for(self.method)
             notes.append(f"motion by {estimator.name}")
             memory += estimator.memory(info.width, info.height) + (info.width * info.height if self.overlays else 0)
         held = self.latency + (LONGEST if self.repeats != "keep" else 1)
@@ -181,7 +178,7 @@ class _Runtime(StageRuntime):
     def __init__(self, options: Interpolate, info: VideoInfo, device: str) -> None:
         self._options = options
         moving = options.method in _MOVING
-        estimator = estimator_for(options.method, options.effort, device) if moving else None
+        estimator = estimator_for(options.method) if moving else None
         self._maker = Maker(options.method, options.cuts, estimator, options.overlays and moving)
         self._ahead = options._ahead
         rate = options._rate(info)
