@@ -15,7 +15,7 @@ from ..errors import SinkError, SourceError
 from ..frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Primaries, Range, Transfer
 from ..ops import to_host
 
-__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "layout_of", "side_data_of", "to_av"]
+__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "has_captions", "layout_of", "side_data_of", "to_av"]
 
 # Key in Frame.side_data of the decoder's own frame, so that an untouched frame is encoded as it came.
 ORIGIN = "reelmend.media.origin"
@@ -133,6 +133,15 @@ def side_data_of(frame: av.VideoFrame) -> dict[str, Any]:
         return {entry.type.name: bytes(entry) for entry in entries if entry.type.name not in _OF_ONE_FRAME}
     except Exception:  # kinds newer than the binding cannot be listed
         return {}
+
+
+def has_captions(frame: av.VideoFrame) -> bool:
+    """Whether closed captions (EIA-608 or 708) lie in a frame."""
+    try:
+        held: Any = frame.side_data
+        return any((e if hasattr(e, "type") else held[e]).type.name == "A53_CC" for e in held)
+    except Exception:
+        return False
 
 
 def _view(plane: Any, dtype: np.dtype[Any], rows: int, columns: int) -> np.ndarray[Any, Any]:

@@ -151,6 +151,8 @@ class Interpolate(Stage):
             device=device,
             state=self.state,
             notes=tuple(notes),
+            retimed=True,
+            slower=slower,
         )
 
     def open(self, info: VideoInfo, device: str) -> _Runtime:
