@@ -18,6 +18,7 @@ from .muxer import Muxer
 from .prefetch import frame_bytes
 from .source import FileSource, Source
 from .streams import Sound, notes_on, plan_streams
+from .stretch import Stretched
 
 __all__ = ["FileSink"]
 
@@ -58,7 +59,8 @@ class FileSink(Sink):
         self._routes: dict[int, Carried] = {}
         if source is not None:
             self.carried, dropped = self.plan_streams(container, source, pace, sound)
-            for note in (*dropped, *notes_on(source, retimed)):
+            stretched = (str(c) for c in self.carried if isinstance(c, Stretched))
+            for note in (*dropped, *stretched, *notes_on(source, retimed)):
                 self._note(note)
             kept = [c for c in self.carried if c.picture is None and c.source.type != "attachment"]
             self._routes = {c.source.index: c for c in kept}

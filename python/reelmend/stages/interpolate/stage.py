@@ -70,7 +70,9 @@ class Interpolate(Stage):
     def __post_init__(self) -> None:
         def check(name: str, ok: bool, expected: str) -> None:
             if not ok:
-                raise OptionError(f"Interpolate: {name} is {getattr(self, name)!r}; expected {expected}")
+                got = getattr(self, name)
+                shown = got if isinstance(got, Fraction) else repr(got)
+                raise OptionError(f"Interpolate: {name} is {shown}; expected {expected}")
 
         for name, least, expected in (
             ("rate", Fraction(1, 1000), 'frames a second, exact: 60, "60000/1001", at most 1000'),
