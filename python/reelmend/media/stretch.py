@@ -31,6 +31,7 @@ _ENCODERS = {
 }
 _MODERN = ("libopus", "aac", "libmp3lame")
 _COMMON = ("aac", "libmp3lame", "libopus", "ac3")
+_BROADCAST = ("aac", "mp2", "libmp3lame", "ac3", "eac3", "libopus")  # others MPEG-TS would hold as unnamed data
 _GAP = Fraction(1, 25)  # seconds by which time stamps may be off (coarse ticks) before sound is put in or left out
 _LEAD = Fraction(1, 5)  # seconds of sound that decoder, filter and encoder hold back, about
 _TAIL = Fraction(1, 4)  # seconds of silence that push the last sound through the filters
@@ -102,7 +103,7 @@ def coding_for(container: str, stream: Any) -> Coding | None:
         layout = {1: "mono", 2: "stereo"}.get(channels, layout)
     bits = int(context.bit_rate or 0)
     for codec in dict.fromkeys(_candidates(container, stream)):
-        if codec not in av.codecs_available:
+        if codec not in av.codecs_available or (container == "mpegts" and codec not in _BROADCAST):
             continue
         encoder = av.Codec(codec, "w")
         rates = sorted(encoder.audio_rates or ())

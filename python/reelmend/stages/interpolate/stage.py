@@ -18,7 +18,7 @@ from ..structure import structure_of
 from .cadence import LONGEST, Cadence, Shown
 from .estimate import estimator_for
 from .making import Maker, Picture
-from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick
+from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick, nominal
 
 __all__ = ["METHODS", "Interpolate"]
 
@@ -119,7 +119,7 @@ class Interpolate(Stage):
             return info.rate * self.factor if info.rate else None
         if not info.rate:
             raise OptionError("Interpolate: slow_motion of a clip without a nominal rate needs rate= as well")
-        return info.rate
+        return nominal(info.rate)
 
     def _tick(self, info: VideoInfo) -> Fraction:
         """The time base in which all output times are whole."""
@@ -201,12 +201,16 @@ class _Runtime(StageRuntime):
         self.reset()
 
     def reset(self) -> None:
+        self._schedule.begin()
+        self._origin: Fraction | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget the pictures; time goes on."""
         self._shots = Shots()
         self._letterbox = Letterbox()
         self._shot: int | None = None
         self._cadence = Cadence("always" if self._options.repeats == "retime" else "auto")
-        self._schedule.begin()
-        self._origin: Fraction | None = None
         self._before: Picture | None = None
         self._pending: deque[Picture] = deque()
 
@@ -223,7 +227,7 @@ class _Runtime(StageRuntime):
             out += self._pair()
         if self._pending:
             out += self._tail(self._pending[0])
-        self.reset()
+        self._clear()
         return out
 
     def _take(self, shown: Iterable[Shown]) -> list[Frame]:
