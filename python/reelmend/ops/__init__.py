@@ -8,8 +8,10 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from ._memory import cast, largest, to_device
+from .blocks import block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
+from .dense import dense_flow
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
@@ -23,12 +25,14 @@ __all__ = [
     "area_mean",
     "beside",
     "bilateral_flow",
+    "block_motion",
     "cast",
     "compose",
     "consistency",
     "copy",
     "correlate",
     "count_overlay",
+    "dense_flow",
     "empty_like",
     "exposure_map",
     "flows_at",
