@@ -51,12 +51,14 @@ def stream_tags(metadata: Mapping[str, str], *, video: bool = False) -> dict[str
 class Carried:
     """One stream to copy: where it comes from, and where it goes once the output is open.
 
-    pace  how its times follow the source's
+    pace   how its times follow the source's
+    until  a time of the output at which it ends, once that is known
     """
 
     def __init__(self, stream: Any, pace: Pace = UNCHANGED) -> None:
         self.source = stream
         self.pace = pace
+        self.until: Fraction | None = None
         self.picture: bytes | None = None  # a cover that becomes an attachment
         self.target: Any = None
 
@@ -98,8 +100,8 @@ class Carried:
         self.pace.move(packet)
         yield packet
 
-    def rest(self, until: Fraction | None) -> Iterator[Any]:
-        """What is still held at the end, up to a time of the output."""
+    def rest(self) -> Iterator[Any]:
+        """What is still held at the end, up to `until`."""
         yield from ()
 
 

@@ -260,10 +260,12 @@ class Muxer:
         try:
             if self._file.error is None:
                 try:
+                    for carried in self._carried:
+                        carried.until = None if until is None else until - self.shift
                     for packet in self._due(until):
                         self.mux_other(packet)
                     for carried in self._carried:
-                        for packet in carried.rest(None if until is None else until - self.shift):
+                        for packet in carried.rest():
                             self._mux_carried(carried, packet)
                 finally:
                     self._file.begin_finish()

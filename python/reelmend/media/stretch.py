@@ -33,7 +33,6 @@ _MODERN = ("libopus", "aac", "libmp3lame")
 _COMMON = ("aac", "libmp3lame", "libopus", "ac3")
 _BROADCAST = ("aac", "mp2", "libmp3lame", "ac3", "eac3", "libopus")  # others MPEG-TS would hold as unnamed data
 _GAP = Fraction(1, 25)  # seconds by which time stamps may be off (coarse ticks) before sound is put in or left out
-_LEAD = Fraction(1, 5)  # seconds of sound that decoder, filter and encoder hold back, about
 _TAIL = Fraction(1, 4)  # seconds of silence that push the last sound through the filters
 _SLOWEST = 2  # times a single atempo slows
 
@@ -209,17 +208,13 @@ class Stretched(Carried):
         self.target.metadata.update(stream_tags(self.source.metadata))
         self.tag(container)
 
-    def due(self, packet: Any) -> Fraction | None:
-        at = super().due(packet)
-        return None if at is None else at - _LEAD * self.pace.slower
-
     def packets(self, packet: Any) -> Iterator[Any]:
         yield from self._decoded(packet)
 
-    def rest(self, until: Fraction | None) -> Iterator[Any]:
+    def rest(self) -> Iterator[Any]:
         yield from self._decoded(None)
         if self._tempo is not None:
-            yield from self._encoded(self._tempo.flush(), until)
+            yield from self._encoded(self._tempo.flush())
             yield from self._timed(self.target.encode(None))
 
     def _decoded(self, packet: Any) -> Iterator[Any]:
@@ -246,7 +241,7 @@ class Stretched(Carried):
             self._form = form
             self._resampler = av.AudioResampler(format="fltp", layout=self.coding.layout, rate=self._rate)
         for part in self._resampler.resample(frame):
-            yield from self._encoded(self._tempo.push(self._placed(part.to_ndarray(), frame)), None)
+            yield from self._encoded(self._tempo.push(self._placed(part.to_ndarray(), frame)))
 
     def _placed(self, samples: NDArray[np.float32], frame: Any) -> NDArray[np.float32]:
         """The samples, with silence before them where the file has a gap, without those that came before."""
@@ -260,12 +255,12 @@ class Stretched(Carried):
         missing = round(gap * self._rate)
         return np.pad(samples, ((0, 0), (missing, 0))) if missing > 0 else samples[:, -missing:]
 
-    def _encoded(self, samples: NDArray[np.float32], until: Fraction | None) -> Iterator[Any]:
+    def _encoded(self, samples: NDArray[np.float32]) -> Iterator[Any]:
         if self._next < 0:  # before the output begins
             early = min(-self._next, samples.shape[1])
             samples, self._next = samples[:, early:], self._next + early
-        if until is not None:
-            samples = samples[:, : max(0, math.floor(until * self.coding.rate) - self._next)]
+        if self.until is not None:
+            samples = samples[:, : max(0, math.floor(self.until * self.coding.rate) - self._next)]
         if samples.shape[1]:
             frame = _sound(samples, self.coding, self._next)
             self._next += samples.shape[1]
