@@ -208,6 +208,24 @@ def test_joined_recordings_in_slow_motion(tmp_path: Path) -> None:
     assert abs(len(after) - 200) <= 2
 
 
+def test_a_time_base_beyond_any_container_is_rounded_and_said(tmp_path: Path) -> None:
+    source = clip(tmp_path / "in.mp4", 10)
+    rate = Fraction(591234567, 10_000_000)
+    result = restore(source, tmp_path / "out.mp4", stages=interpolated(rate=rate), **FAST)
+    found = times(tmp_path / "out.mp4")
+    assert len(found) == 24
+    assert all(abs(at - k / rate) <= Fraction(1, 2_000_000) for k, at in enumerate(found))
+    assert any("did not fit the time base" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("slower", ["1.2345678", "7/3"])
+def test_odd_slow_motion_is_exact(tmp_path: Path, slower: str) -> None:
+    source = clip(tmp_path / "in.mp4", 10)
+    result = restore(source, tmp_path / "out.mp4", stages=interpolated(slow_motion=slower), **FAST)
+    assert result.notes == ()
+    assert times(tmp_path / "out.mp4") == [Fraction(k, 25) for k in range(-(-10 * Fraction(slower) // 1))]
+
+
 # -- what the frames say ------------------------------------------------------------------------------------
 
 

@@ -81,7 +81,8 @@ class Muxer:
         self._note = note
         self._pace = pace
         self._retimed = retimed
-        self._time_base = info.time_base
+        # a time base is two 32-bit numbers to FFmpeg
+        self._time_base = info.time_base if info.time_base.denominator < 1 << 31 else Fraction(1, 1_000_000)
         self._container: Any = None
         self._stream: Any = None
         self._previous: int | None = None

@@ -15,7 +15,7 @@ from ..errors import SinkError, SourceError
 from ..frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Primaries, Range, Transfer
 from ..ops import to_host
 
-__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "has_captions", "layout_of", "side_data_of", "to_av"]
+__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "has_captions", "layout_of", "released", "side_data_of", "to_av"]
 
 # Key in Frame.side_data of the decoder's own frame, so that an untouched frame is encoded as it came.
 ORIGIN = "reelmend.media.origin"
@@ -177,6 +177,14 @@ def from_av(
     planes = tuple(views)
     data = {**extra, ORIGIN: Origin(frame, planes)}
     return Frame(planes, fmt, pts, time_base, duration, colour, data)
+
+
+def released(frame: Frame) -> Frame:
+    """The frame, without the decoder's own where its samples are no longer those: its memory can go."""
+    origin = frame.side_data.get(ORIGIN)
+    if origin is None or origin.planes is frame.planes:
+        return frame
+    return frame.replace(side_data={k: v for k, v in frame.side_data.items() if k != ORIGIN})
 
 
 def _tagged(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:

@@ -15,6 +15,7 @@ from .carry import Carried
 from .clock import UNCHANGED, Pace
 from .encoders import Choice, settings
 from .muxer import Muxer
+from .pixels import released
 from .prefetch import frame_bytes
 from .source import FileSource, Source
 from .streams import Sound, notes_on, plan_streams
@@ -109,7 +110,7 @@ class FileSink(Sink):
             while self._full() and self._error is None and not self._cancel:
                 self._changed.wait()
             self._raise_failed()
-            self._frames.append(frame)
+            self._frames.append(released(frame))
             self._frame_bytes += frame_bytes(frame)
             self._changed.notify_all()
 

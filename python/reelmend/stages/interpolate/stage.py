@@ -128,9 +128,7 @@ class Interpolate(Stage):
             return base / self.factor
         rate = self._rate(info)
         assert rate is not None
-        if isinstance(self.slow_motion, Fraction):
-            base = common_tick(base, base * self.slow_motion)
-        return common_tick(base, 1 / rate)
+        return common_tick(base, 1 / rate)  # times are whole steps from the first frame's on
 
     def declare(self, info: VideoInfo, device: str) -> Declaration:
         rate = self._rate(info)
