@@ -18,7 +18,7 @@ from ..structure import structure_of
 from .cadence import LONGEST, Cadence, Shown
 from .estimate import estimator_for
 from .making import Maker, Picture
-from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick
+from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick, nominal
 
 __all__ = ["METHODS", "Interpolate"]
 
@@ -68,7 +68,9 @@ class Interpolate(Stage):
     def __post_init__(self) -> None:
         def check(name: str, ok: bool, expected: str) -> None:
             if not ok:
-                raise OptionError(f"Interpolate: {name} is {getattr(self, name)!r}; expected {expected}")
+                got = getattr(self, name)
+                shown = got if isinstance(got, Fraction) else repr(got)
+                raise OptionError(f"Interpolate: {name} is {shown}; expected {expected}")
 
         for name, least, expected in (
             ("rate", Fraction(1, 1000), 'frames a second, exact: 60, "60000/1001", at most 1000'),
@@ -114,7 +116,7 @@ class Interpolate(Stage):
             return info.rate * self.factor if info.rate else None
         if not info.rate:
             raise OptionError("Interpolate: slow_motion of a clip without a nominal rate needs rate= as well")
-        return info.rate
+        return nominal(info.rate)
 
     def _tick(self, info: VideoInfo) -> Fraction:
         """The time base in which all output times are whole."""
@@ -123,9 +125,7 @@ class Interpolate(Stage):
             return base / self.factor
         rate = self._rate(info)
         assert rate is not None
-        if isinstance(self.slow_motion, Fraction):
-            base = common_tick(base, base * self.slow_motion)
-        return common_tick(base, 1 / rate)
+        return common_tick(base, 1 / rate)  # times are whole steps from the first frame's on
 
     def declare(self, info: VideoInfo, device: str) -> Declaration:
         rate = self._rate(info)
@@ -148,6 +148,8 @@ class Interpolate(Stage):
             device=device,
             state=self.state,
             notes=tuple(notes),
+            retimed=True,
+            slower=slower,
         )
 
     def open(self, info: VideoInfo, device: str) -> _Runtime:
@@ -194,12 +196,16 @@ class _Runtime(StageRuntime):
         self.reset()
 
     def reset(self) -> None:
+        self._schedule.begin()
+        self._origin: Fraction | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget the pictures; time goes on."""
         self._shots = Shots()
         self._letterbox = Letterbox()
         self._shot: int | None = None
         self._cadence = Cadence("always" if self._options.repeats == "retime" else "auto")
-        self._schedule.begin()
-        self._origin: Fraction | None = None
         self._before: Picture | None = None
         self._pending: deque[Picture] = deque()
 
@@ -216,7 +222,7 @@ class _Runtime(StageRuntime):
             out += self._pair()
         if self._pending:
             out += self._tail(self._pending[0])
-        self.reset()
+        self._clear()
         return out
 
     def _take(self, shown: Iterable[Shown]) -> list[Frame]:
