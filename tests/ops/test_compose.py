@@ -1,4 +1,4 @@
-"""compose against float64 NumPy, and to the bit against resize_flow, warps of float32 copies, a sum and one rounding."""
+"""compose against float64 NumPy, and to the bit against the passes it replaces (resize_flow, warp, a sum)."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def test_against_numpy_for_flows_of_any_size(device, size, dtype):
     for n, grid in enumerate(grids(size)):
         terms = make_terms(size, grid, dtype, 1 + n % 4, seed=n, maps=n % 2 == 1)
         (got,) = run(device, terms)
-        assert got.dtype == dtype and got.shape == size
+        assert got.dtype == dtype
+        assert got.shape == size
         reach = 4.5 * max(n / g for n, g in zip(size, grid, strict=True))
         check_exact(got, reference(terms), most_of(dtype), reach)
 
@@ -234,7 +235,8 @@ def test_layouts(device, layout):
     ]
     out = [layout(device.put, np.zeros((17, 33), np.uint8)) for _ in range(2)]
     got = ops.compose(laid, out=out)
-    assert got[0] is out[0] and got[1] is out[1]
+    assert got[0] is out[0]
+    assert got[1] is out[1]
     for a, b in zip(got, plain, strict=True):
         np.testing.assert_array_equal(device.get(a), b)
 
@@ -273,7 +275,8 @@ def test_a_plane_gives_a_plane_and_planes_a_tuple():
     assert isinstance(ops.compose([Term(p, f, 1.0)]), np.ndarray)
     assert isinstance(ops.compose([Term([p], f, 1.0)]), tuple)
     out = np.ones_like(p)
-    assert ops.compose([Term(p, f, 1.0)], out=out) is out and not out.any()
+    assert ops.compose([Term(p, f, 1.0)], out=out) is out
+    assert not out.any()
 
 
 P, F, W = np.zeros((4, 6), np.uint8), np.zeros((2, 2, 3), np.float32), np.zeros((2, 3), np.float32)
@@ -318,7 +321,7 @@ def test_out_may_share_memory_with_no_term():
     p = np.zeros((4, 12), np.uint8)
     with pytest.raises(ArrayError, match="shares memory"):
         ops.compose([Term(P, F, 0.5), Term(p[:, 1:7], F, 0.5)], out=p[:, :6])
+    locked = np.zeros((4, 6), np.uint8)
+    locked.setflags(write=False)
     with pytest.raises(ArrayError, match="read-only"):
-        locked = np.zeros((4, 6), np.uint8)
-        locked.setflags(write=False)
         ops.compose([Term(P, F, 1.0)], out=locked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import ops
+from .composecases import compose_cases
 from .opcase import Array, OpCase, find_opencv
 
 __all__ = ["motion_cases"]
@@ -60,6 +61,7 @@ def motion_cases(y: Array) -> list[OpCase]:
         *_flow_cases(flow),
         *_guided_cases(y, flow),
         *_network_cases(y, flow),
+        *compose_cases(y, flow),
     ]
 
 
