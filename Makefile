@@ -11,7 +11,7 @@ help:
 	@echo "make lint    ruff, mypy, import-linter, clang-format"
 	@echo "make format  apply ruff and clang-format"
 	@echo "make bench   the short benchmarks of this machine"
-	@echo "make gpu     on a machine with a GPU: the tests marked gpu, which then may not skip"
+	@echo "make gpu     on a machine with a GPU: build for it, test it, measure it; needs no network"
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -46,8 +46,9 @@ format: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/reelmend bench
 
-gpu: .venv/.dev
-	REELMEND_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu
+# Asks no package index: WHEELS= names a folder of what PYTHON lacks. OUT= names the folder for the result.
+gpu:
+	$(PYTHON) benchmarks/gpu_build.py $(if $(WHEELS),--wheels '$(WHEELS)') benchmarks/gpu.py --out '$(OUT)'
 
 clean:
 	rm -rf build demo .venv

@@ -32,7 +32,7 @@ def problems(document: Any) -> list[str]:
     if wrong:
         return wrong
     need(document["schema"] == SCHEMA, f"schema is {document['schema']!r}; expected {SCHEMA!r}")
-    need(re.fullmatch(r"[a-z_]+", str(document["benchmark"])) is not None, "benchmark is no lower-case name")
+    need(re.fullmatch(r"[a-z][a-z0-9_]*", str(document["benchmark"])) is not None, "benchmark is no lower-case name")
     date = str(document["date"])
     need(
         re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", date) is not None, f"date {date!r} is not YYYY-MM-DDThh:mm:ssZ"

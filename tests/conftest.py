@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reelmend import _native
+from reelmend import _native, ops
+from reelmend.errors import MissingExtraError
+from reelmend.ops._memory import holder
 
 Array = Any
 
@@ -50,18 +53,15 @@ class Cpu:
 
 
 class Cuda:
-    """CuPy arrays."""
+    """Arrays of CuPy, or of PyTorch where CuPy is not installed."""
 
     name = "cuda"
 
-    def __init__(self, cupy: Any) -> None:
-        self._cupy = cupy
-
     def put(self, array: Array) -> Array:
-        return self._cupy.asarray(np.ascontiguousarray(array))
+        return ops.to_device(array)
 
     def get(self, array: Array) -> np.ndarray:
-        return self._cupy.asnumpy(array)
+        return ops.to_host(array)
 
 
 def _why_no_cuda() -> str | None:
@@ -73,9 +73,11 @@ def _why_no_cuda() -> str | None:
     if module.device_count() < 1:
         return f"no CUDA device ({module.why_not()})"
     try:
-        importlib.import_module("cupy")
-    except ImportError as error:
-        return f"no CuPy ({error})"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what another library's import warns of is not ours to mend
+            holder()
+    except MissingExtraError as error:
+        return f"no CuPy and no PyTorch with CUDA ({error})"
     return None
 
 
@@ -85,7 +87,7 @@ def cuda() -> Cuda:
     why = _why_no_cuda()
     if why is not None:
         (pytest.fail if os.environ.get("REELMEND_REQUIRE_GPU") == "1" else pytest.skip)(why)
-    return Cuda(importlib.import_module("cupy"))
+    return Cuda()
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

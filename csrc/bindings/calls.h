@@ -5,7 +5,9 @@
 #pragma once
 
 #include "bindings/arguments.h"
+#include "bindings/blocks_calls.h"
 #include "bindings/compose_calls.h"
+#include "bindings/dense_calls.h"
 #include "bindings/motion_calls.h"
 
 namespace reelmend::bind {
@@ -14,7 +16,6 @@ template <class L>
 void def_calls(py::module_& m) {
   constexpr Device device = L::kDevice;
   using StreamArg = typename L::StreamArg;
-
   m.def("yuv_to_rgb", [](const Objects& yuv, const CodingTuple& ct, const Objects& rgb, double peak, StreamArg stream) {
     const auto in = take_all(yuv, device, "planes", false);
     const auto out = take_all(rgb, device, "out", true);
@@ -291,6 +292,8 @@ void def_calls(py::module_& m) {
 
   def_motion<L>(m);
   def_compose<L>(m);
+  def_blocks<L>(m);
+  def_dense<L>(m);
 }
 
 }  // namespace reelmend::bind

@@ -84,6 +84,12 @@ struct CudaLaunchers {
   RM_LAUNCH(lay_over)
   RM_LAUNCH(adaptive_warp)
   RM_LAUNCH(correlate)
+  RM_LAUNCH(block_copy)
+  RM_LAUNCH(block_halve)
+  RM_LAUNCH(block_search)
+  RM_LAUNCH(block_spread)
+  RM_LAUNCH(block_fractions)
+  RM_LAUNCH(dense_level)
 #undef RM_LAUNCH
 };
 
@@ -106,6 +112,7 @@ py::dict device_info(int index) {
   d["name"] = std::string(p.name);
   d["compute_capability"] = std::to_string(p.major) + "." + std::to_string(p.minor);
   d["memory"] = static_cast<std::uint64_t>(p.totalGlobalMem);
+  d["l2_cache"] = p.l2CacheSize;  // bytes, as memory
   return d;
 }
 

@@ -51,6 +51,12 @@ struct CpuLaunchers {
   RM_LAUNCH(lay_over)
   RM_LAUNCH(adaptive_warp)
   RM_LAUNCH(correlate)
+  RM_LAUNCH(block_copy)
+  RM_LAUNCH(block_halve)
+  RM_LAUNCH(block_search)
+  RM_LAUNCH(block_spread)
+  RM_LAUNCH(block_fractions)
+  RM_LAUNCH(dense_level)
 #undef RM_LAUNCH
 };
 

@@ -4,9 +4,11 @@
 #include "core/view.h"
 #include "ops/adaptive.h"
 #include "ops/bilateral.h"
+#include "ops/blocks.h"
 #include "ops/color.h"
 #include "ops/compose.h"
 #include "ops/correlate.h"
+#include "ops/dense.h"
 #include "ops/exposure.h"
 #include "ops/flow.h"
 #include "ops/histogram.h"
@@ -107,5 +109,21 @@ void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<c
 // Samples of `source` where the overlay is; `count` in samples side by side, no smaller than `out`, which is changed.
 template <class T>
 void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out);
+
+// Block motion (ops/blocks.h). Copies of pictures have block_pitch samples a row and a margin on all sides. Fields are
+// of g.rows x g.columns blocks; coarse.data or hint_u.data may be null.
+void block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out);
+void block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out);
+void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,
+                  const Plane<const float>& hint_u, const Plane<const float>& hint_v, int level, int radius,
+                  const BlockField& out);
+void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in, const BlockField& out);
+void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                     const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost);
+
+// One level of dense inverse search; `rounds` of searches, 1 or more; all from `padded_a` to `others` is scratch.
+void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
+                 const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                 const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out);
 
 }  // namespace reelmend::cpu

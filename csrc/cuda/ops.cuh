@@ -71,6 +71,7 @@ cudaError_t trace(const FlowField<const float>& flow, const FlowField<const floa
 template <class T>
 cudaError_t overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<const float>& flow,
                     const OverlayRule& rule, const Plane<uint8_t>& count, cudaStream_t stream);
+template <class T>
 cudaError_t adaptive_warp(const Plane<const T>* in, int count, const Flow& flow, const Stack<const float>& taps,
                           float max_code, const Plane<T>* out, cudaStream_t stream);
 cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, int radius, const Stack<float>& out,
@@ -78,5 +79,20 @@ cudaError_t correlate(const Stack<const float>& a, const Stack<const float>& b, 
 template <class T>
 cudaError_t lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out,
                      cudaStream_t stream);
+
+cudaError_t block_copy(const Plane<const uint8_t>& in, int window, uint8_t* out, cudaStream_t stream);
+cudaError_t block_halve(const uint8_t* in, int width, int height, int window, uint8_t* out, cudaStream_t stream);
+cudaError_t block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& coarse,
+                         const Plane<const float>& hint_u, const Plane<const float>& hint_v, int level, int radius,
+                         const BlockField& out, cudaStream_t stream);
+cudaError_t block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                         const BlockField& out, cudaStream_t stream);
+cudaError_t block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const BlockField& in,
+                            const Plane<float>& u, const Plane<float>& v, const Plane<float>& cost,
+                            cudaStream_t stream);
+cudaError_t dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
+                        const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
+                        const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out,
+                        cudaStream_t stream);
 
 }  // namespace reelmend::cuda

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from . import ops
-from .errors import DeviceError, FormatError, MissingExtraError, OptionError
+from .errors import DeviceError, FormatError, OptionError
 from .frame import Array, Frame
+from .ops._dispatch import dtype_of, empty
+from .ops._memory import holder
 
 __all__ = ["check_device", "to_device", "to_host", "to_rgb"]
 
@@ -21,7 +24,7 @@ def check_device(device: str) -> int | None:
     """The index of a CUDA device, None for "cpu".
 
     Raises OptionError for another word, DeviceError where this machine or build has no such GPU (with the reason),
-    MissingExtraError where CuPy, which holds frames on a GPU, is not installed.
+    MissingExtraError where neither CuPy nor PyTorch, which hold frames on a GPU, is installed for CUDA.
     """
     if device == "cpu":
         return None
@@ -39,15 +42,8 @@ def check_device(device: str) -> int | None:
     if index >= count:
         why = module.why_not() or f"there {'is' if count == 1 else 'are'} {count}"
         raise DeviceError(f"device {device!r} is not there: {why}; use device='cpu', and see 'reelmend doctor'")
-    _cupy()
+    holder()
     return index
-
-
-def _cupy() -> Any:
-    try:
-        return import_module("cupy")
-    except ImportError:
-        raise MissingExtraError("cupy-cuda13x", "cupy", "holding frames on a GPU") from None
 
 
 def _packed(planes: tuple[Array, ...]) -> Array | None:
@@ -70,9 +66,7 @@ def to_device(frame: Frame, device: str) -> Frame:
         return to_host(frame)
     if frame.on_gpu:
         return frame
-    cupy = _cupy()
-    with cupy.cuda.Device(index):
-        return frame.replace(planes=tuple(cupy.asarray(np.ascontiguousarray(p)) for p in frame.planes))
+    return frame.replace(planes=tuple(ops.to_device(p, index) for p in frame.planes))
 
 
 def to_host(frame: Frame) -> Frame:
@@ -99,11 +93,23 @@ def to_rgb(frame: Frame, dtype: Any = None) -> Array:
     packed = _packed(planes) if same else None
     if packed is not None:
         return packed
-    xp = np if isinstance(frame.planes[0], np.ndarray) else _cupy()
-    picture = xp.stack(planes, axis=-1)
+    picture = _stacked(planes)
     if same:
         return picture
+    light = ops.cast(picture, np.float32)
     if kind == np.float32:
-        return picture.astype(np.float32) / frame.format.max_code
+        # by an array: by a number, torch would multiply with its reciprocal, which rounds otherwise
+        return light / ops.beside(np.full(1, frame.format.max_code, np.float32), light)
     from_peak, to_peak = frame.format.max_code, 255 if kind == np.uint8 else 65535
-    return xp.rint(picture.astype(np.float32) * (to_peak / from_peak)).astype(kind)
+    scaled = light * (to_peak / from_peak)
+    return ops.cast(np.rint(scaled) if hasattr(scaled, "__array_ufunc__") else scaled.round(), kind)
+
+
+def _stacked(planes: Sequence[Array]) -> Array:
+    """Planes as the channels of a new array (height, width, channels) beside them."""
+    if isinstance(planes[0], np.ndarray):
+        return np.stack(planes, axis=-1)
+    picture = empty((*planes[0].shape, len(planes)), dtype_of(planes[0]), planes[0])
+    for c, plane in enumerate(planes):
+        picture[:, :, c] = plane
+    return picture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,15 @@ def test_report(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for line in said.splitlines() if line.startswith("  ")]
     width = max(len(f.name) for f in examine())
     assert all(line[4 + width : 8 + width].strip() in ("ok", "off", "bad") for line in lines)
+
+
+def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = {"name": "NVIDIA H200", "compute_capability": "9.0", "memory": 140 << 30}
+    module = SimpleNamespace(device_count=lambda: 1, device_info=lambda index: info)
+    monkeypatch.setitem(sys.modules, "reelmend._cuda", module)
+    cuda = next(f for f in examine() if f.name == "cuda")
+    assert cuda.state == "ok"
+    assert cuda.detail.startswith("NVIDIA H200 (compute capability 9.0, 140 GiB); used with --device cuda; 'make gpu'")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,7 +107,10 @@ def _fortran(put: Callable[[Any], Any], a: np.ndarray) -> Any:
 
 
 def _backwards(put: Callable[[Any], Any], a: np.ndarray) -> Any:
-    return put(a[::-1, ::-1])[::-1, ::-1]
+    held = put(a[::-1, ::-1])
+    if type(held).__module__ == "torch":
+        pytest.skip("PyTorch has no negative strides")
+    return held[::-1, ::-1]
 
 
 # Each gives an array with the same samples, laid out in another way; what lies between the samples is 77.

@@ -133,8 +133,8 @@ def test_any_layout(device, layout):
     expected = device.get(
         ops.bilateral_flow(device.put(flow), device.put(guide), 3, sigma_range=20, confidence=device.put(trust))
     )
-    turned = device.put(np.moveaxis(flow, 0, 2)).transpose(2, 0, 1)
-    out = device.put(np.zeros((17, 33, 2), np.float32)).transpose(2, 0, 1)
+    turned = device.put(np.moveaxis(flow, 0, 2)).swapaxes(0, 2).swapaxes(1, 2)
+    out = device.put(np.zeros((17, 33, 2), np.float32)).swapaxes(0, 2).swapaxes(1, 2)
     laid = [layout(device.put, a) for a in (guide, trust)]
     assert ops.bilateral_flow(turned, laid[0], 3, sigma_range=20, confidence=laid[1], out=out) is out
     assert np.array_equal(device.get(out), expected)

@@ -254,7 +254,7 @@ def test_any_layout_of_flow_and_weights(device, layout):
     weights = np.random.default_rng(3).random((17, 33), np.float32)
     expected = device.get(ops.warp_blend(plane, plane, device.put(flow), device.put(-flow), device.put(weights)))
     last = device.put(np.moveaxis(flow, 0, 2))
-    turned = last.transpose(2, 0, 1)
+    turned = last.swapaxes(0, 2).swapaxes(1, 2)
     cropped = device.put(np.pad(-flow, ((0, 0), (2, 3), (4, 5))))[:, 2:-3, 4:-5]
     got = ops.warp_blend(plane, plane, turned, cropped, layout(device.put, weights))
     assert np.array_equal(device.get(got), expected)

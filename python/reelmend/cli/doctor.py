@@ -19,6 +19,7 @@ _OPTIONAL = {
     "matplotlib": ("plots of the report", "pip install 'reelmend[plot]'"),
     "cv2": ("a peer in benchmarks", "pip install 'reelmend[bench]'"),
     "cupy": ("frames on an NVIDIA card", "pip install 'reelmend[cupy]'"),
+    "torch": ("frames on an NVIDIA card, where CuPy is not installed", "pip install torch"),
     "pycuda": ("frames on an NVIDIA card, for programs that use it", "pip install pycuda"),
     "nvidia.dali": ("feeding decoded frames on a card", "pip install nvidia-dali-cuda130"),
     "tensorrt": ("networks on data-centre cards", "see NVIDIA's TensorRT pages"),
@@ -93,6 +94,11 @@ def _described(module: Any, *names: str) -> list[str]:
     return said
 
 
+def _device(module: Any, index: int) -> str:
+    info = module.device_info(index)
+    return f"{info['name']} (compute capability {info['compute_capability']}, {info['memory'] / 2**30:.0f} GiB)"
+
+
 def _native() -> list[Finding]:
     try:
         module = import_module("reelmend._native")
@@ -104,7 +110,10 @@ def _native() -> list[Finding]:
         module = import_module("reelmend._cuda")
         count = int(module.device_count()) if hasattr(module, "device_count") else 0
         if count:
-            cuda = Finding("compute", "cuda", "ok", f"{count} device{'s' * (count > 1)}; used with --device cuda")
+            names = ", ".join(_device(module, k) for k in range(count))
+            cuda = Finding(
+                "compute", "cuda", "ok", f"{names}; used with --device cuda; 'make gpu' tests and measures it"
+            )
         else:
             why = getattr(module, "why_not", None)
             cuda = Finding("compute", "cuda", "off", str(why() if callable(why) else why or "no device found"))

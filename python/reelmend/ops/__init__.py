@@ -7,8 +7,11 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 """
 
 from ._dispatch import beside, copy, empty_like, to_host
+from ._memory import cast, largest, to_device
+from .blocks import block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
+from .dense import dense_flow
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
@@ -22,15 +25,19 @@ __all__ = [
     "area_mean",
     "beside",
     "bilateral_flow",
+    "block_motion",
+    "cast",
     "compose",
     "consistency",
     "copy",
     "correlate",
     "count_overlay",
+    "dense_flow",
     "empty_like",
     "exposure_map",
     "flows_at",
     "histogram",
+    "largest",
     "lay_over",
     "map_tones",
     "median_flow",
@@ -39,6 +46,7 @@ __all__ = [
     "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "to_device",
     "to_host",
     "trace",
     "warp",

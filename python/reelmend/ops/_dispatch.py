@@ -75,7 +75,8 @@ def beside(table: Array, like: Array, dtype: npt.DTypeLike = np.float32) -> Arra
         return host
     library = type(like).__module__.partition(".")[0]
     if library == "torch":
-        return sys.modules["torch"].from_numpy(host).to(like.device)
+        # torch warns of memory that is read-only, though it is only copied from
+        return sys.modules["torch"].from_numpy(host if host.flags.writeable else host.copy()).to(like.device)
     if library == "pycuda":
         return sys.modules["pycuda.gpuarray"].to_gpu(host)
     cupy = sys.modules.get("cupy")

@@ -34,10 +34,9 @@ def find_letterbox(frame: Frame) -> Region | None:
     black = 16 << (frame.format.depth - 8) if frame.format.kind == "yuv" and not frame.coding["full_range"] else 0
     limit = black + frame.format.max_code * 0.02
     if frame.format.kind == "rgb":
-        rows = np.max([ops.to_host(p.max(axis=1)) for p in frame.planes[:3]], axis=0)
-        columns = np.max([ops.to_host(p.max(axis=0)) for p in frame.planes[:3]], axis=0)
+        rows, columns = (np.max([ops.largest(p, axis) for p in frame.planes[:3]], axis=0) for axis in (1, 0))
     else:
-        rows, columns = ops.to_host(luma.max(axis=1)), ops.to_host(luma.max(axis=0))
+        rows, columns = ops.largest(luma, 1), ops.largest(luma, 0)
     lit_rows, lit_columns = np.flatnonzero(rows > limit), np.flatnonzero(columns > limit)
     if not lit_rows.size or not lit_columns.size:
         return None

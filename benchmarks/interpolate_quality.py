@@ -1,0 +1,219 @@
+"""How well frames are made between frames, against FFmpeg's minterpolate: every second frame of a clip is taken away.
+
+    python benchmarks/interpolate_quality.py [--quick] [--json benchmarks/results/interpolate_quality.json]
+                                             [--worst benchmarks/results/interpolate_worst.png]
+
+The frames that are left, in yuv420p and native size, go to every method at half the clip's rate, for twice that; what
+is made between them is compared with what was taken away, in RGB, by PSNR (each frame) and SSIM (every 4th). Frames of
+the source must come out untouched. A pair with a cut in it has no truth between its frames and is left out.
+
+Needs the test material (REELMEND_MATERIAL, or ../shared/material next to the repository).
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from clips import material, rate
+from peers import Method, Yuv, as_frame, as_yuv, filtered, pictures, to_rgb, to_yuv
+from reelmend.analyze.benchmark import Row, document, table, write
+from reelmend.analyze.metrics import psnr, ssim
+from reelmend.stages.shots import Shots
+from reelmend.stages.structure import structure_of
+
+WORDS = "again bird book brother eat help hungry learn milk night no please school sister sorry student thanks"
+CLIPS = {
+    "dog": "sam2_dog_720p30.mp4",
+    "blocks": "sam2_blocks_720p30.mp4",
+    "coffee": "sam2_coffee_720p30.mp4",
+    "bedroom": "sam2_bedroom_540p30.mp4",
+    "bunny 720p60": "bbb_720p60_from4k.mp4",
+    "bunny 1080p60": "media3_bbb_1080p60.webm",
+    "talk": "maxine_talk_1080p30.mp4",
+    "sintel": "../sequences/sintel_alley1_clean",
+    **{f"sign: {word}": f"intel_asl_{word}_480p30.mkv" for word in [*WORDS.split(), "walk", "want", "yes"]},
+}
+MINTERPOLATE = {
+    "ffmpeg minterpolate": "mi_mode=mci",
+    "ffmpeg minterpolate, aobmc, vsbmc": "mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1",
+}
+SSIM_EVERY = 4
+WORST = 10
+
+
+def load(clip: str, count: int) -> tuple[list[Yuv], Fraction]:
+    """The first frames of a clip as yuv420p in native size, and its rate."""
+    path = material() / CLIPS[clip]
+    if path.is_dir():
+        images = [av.open(str(p)) for p in sorted(path.glob("*.png"))]
+        return [to_yuv(next(c.decode(video=0)).to_ndarray(format="rgb24")) for c in images], Fraction(24)
+    frames: list[Yuv] = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            frames.append(frame.reformat(format="yuv420p").to_ndarray())
+            if len(frames) == count:
+                break
+    return frames, rate(CLIPS[clip])
+
+
+def ours(fps: Fraction, **options: Any) -> Method:
+    """Our stage, frames pushed one by one, to twice the rate."""
+
+    def run(frames: list[Yuv]) -> list[Yuv]:
+        from reelmend.stages.interpolate import Interpolate
+        from reelmend.stream import Stream
+
+        stream = Stream([Interpolate(factor=2, repeats="keep", **options)])
+        return [as_yuv(f) for f in stream.process(as_frame(yuv, t, fps) for t, yuv in enumerate(frames))]
+
+    return run
+
+
+def theirs(fps: Fraction, options: str) -> Method:
+    """FFmpeg's filter to twice the rate."""
+
+    def run(frames: list[Yuv]) -> list[Yuv]:
+        given = pictures(frames, 1)
+        return [f.to_ndarray() for f in filtered(given, "minterpolate", f"fps=2:{options}")]
+
+    return run
+
+
+def methods(fps: Fraction) -> dict[str, Method]:
+    return {
+        "sample": ours(fps, method="sample"),
+        "blend": ours(fps, method="blend"),
+        **{name: theirs(fps, options) for name, options in MINTERPOLATE.items()},
+        "memc": ours(fps, method="memc"),
+        "flow": ours(fps, method="flow"),
+        "flow, fine": ours(fps, method="flow", effort="fine"),
+    }
+
+
+def shots(frames: list[Yuv]) -> list[int]:
+    """The shot of every frame, as our stages tell it."""
+    counter = Shots()
+    return [counter.number(structure_of(as_frame(yuv, t))) for t, yuv in enumerate(frames)]
+
+
+Worst = tuple[float, str, int, bytes | None]
+
+
+def one(clip: str, count: int) -> tuple[str, dict[str, dict[str, float]], dict[str, list[tuple[float, int]]]]:
+    """(clip, figures by method, the PSNR of every made frame by method)."""
+    frames, fps = load(clip, count)
+    half = fps / 2
+    shot = shots(frames)
+    judged = [i for i in range(1, len(frames) - 1, 2) if shot[i - 1] == shot[i + 1]]
+    figures, single = {}, {}
+    for name, method in methods(half).items():
+        out = method(frames[::2])
+        found, alike, exact = [], [], 0
+        for i in judged:
+            if i >= len(out):
+                break  # minterpolate keeps its last frames
+            made, truth = to_rgb(out[i]), to_rgb(frames[i])
+            found.append((psnr(made, truth), i))
+            if (i // 2) % SSIM_EVERY == 0:
+                alike.append(ssim(made, truth))
+            exact += np.array_equal(out[i - 1], frames[i - 1])
+        values = [v for v, _ in found]
+        figures[name] = {
+            "psnr_db": float(np.mean(values)),
+            "psnr_min_db": float(np.min(values)),
+            "ssim": float(np.mean(alike)),
+            "ssim_min": float(np.min(alike)),
+            "source_exact": exact / len(found),
+            "frames": len(found),
+        }
+        single[name] = found
+    return clip, figures, single
+
+
+def run(quick: bool, workers: int) -> tuple[dict[str, Any], dict[str, list[Worst]]]:
+    count = 25 if quick else 121
+    clips = [c for c in CLIPS if not quick or not c.startswith("sign") or c.endswith("yes")]
+    rows: list[Row] = []
+    worst: dict[str, list[Worst]] = {}
+    found = {}
+    with ProcessPoolExecutor(workers) as pool:
+        for clip, figures, single in pool.map(one, clips, [count] * len(clips)):
+            found[clip] = figures
+            for name, values in figures.items():
+                rows.append(Row(clip, name, values))
+                worst.setdefault(name, []).extend((v, clip, i, None) for v, i in single[name])
+            print(f"{clip:16}", "  ".join(f"{n} {v['psnr_db']:.2f}" for n, v in figures.items()), flush=True)
+    for name in worst:
+        # the twenty clips of signs are one kind of footage, and count as one clip
+        signs = [found[c][name] for c in found if c.startswith("sign")]
+        each = [found[c][name] for c in found if not c.startswith("sign")]
+        each.append({k: float(np.mean([s[k] for s in signs])) for k in signs[0]})
+        mean = {k: float(np.mean([e[k] for e in each])) for k in each[0] if k != "frames"}
+        rows.insert(0, Row("mean", name, mean))
+        worst[name] = sorted(worst[name])[:WORST]
+    settings = {"frames": count, "clips": CLIPS, "minterpolate": MINTERPOLATE, "quick": quick}
+    return document("interpolate_quality", rows, settings=settings), worst
+
+
+def sheet(worst: dict[str, list[Worst]], path: Path, count: int) -> None:
+    """The worst frames of each method: a row each of what was taken away and what the methods made of it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    shown = [n for n in worst if n not in ("sample",)]
+    picked = list(dict.fromkeys((clip, i) for name in shown for _, clip, i, _ in worst[name][:2]))[:WORST]
+    figure, axes = plt.subplots(len(picked), len(shown) + 1, figsize=(3.2 * (len(shown) + 1), 1.95 * len(picked)))
+    for row, (clip, i) in zip(axes, picked, strict=True):
+        frames, fps = load(clip, count)
+        near = slice(max(0, (i - 1) // 2 - 2), (i + 1) // 2 + 3)
+        some = frames[::2][near]
+        at = i - 2 * (near.start or 0)
+        row[0].imshow(to_rgb(frames[i]))
+        row[0].set_ylabel(f"{clip} {i}", fontsize=7)
+        row[0].set_title("truth", fontsize=7)
+        for axis, name in zip(row[1:], shown, strict=True):
+            made = to_rgb(methods(fps / 2)[name](some)[at])
+            axis.imshow(made)
+            axis.set_title(f"{name.replace('ffmpeg ', '')} {psnr(made, to_rgb(frames[i])):.1f} dB", fontsize=7)
+        for axis in row:
+            axis.set_xticks([])
+            axis.set_yticks([])
+    figure.tight_layout(pad=0.3)
+    figure.savefig(path, dpi=80)
+
+
+def show(result: dict[str, Any]) -> str:
+    """The means as text."""
+    columns = ("psnr_db", "psnr_min_db", "ssim", "ssim_min", "source_exact")
+    body = [[r["method"], *(f"{r['values'][c]:.3f}" for c in columns)] for r in result["rows"] if r["case"] == "mean"]
+    return table(("mean of clips", *columns), body)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="25 frames of fewer clips (two minutes)")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--worst", type=Path, metavar="PNG", help="draw the worst frames of every method")
+    args = parser.parse_args()
+    result, worst = run(args.quick, args.workers)
+    print(show(result))
+    for name, frames in worst.items():
+        print(f"worst of {name}:", ", ".join(f"{clip} {i} ({v:.1f} dB)" for v, clip, i, _ in frames))
+    if args.json:
+        write(args.json, result)
+    if args.worst:
+        sheet(worst, args.worst, 25 if args.quick else 121)
+
+
+if __name__ == "__main__":
+    main()

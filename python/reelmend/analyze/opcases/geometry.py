@@ -1,0 +1,91 @@
+"""Cases of ops/geometry.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ... import ops
+from .case import Array, OpCase, Picture, cv2_or_none
+
+__all__ = ["cases", "smooth_flow"]
+
+
+def smooth_flow(height: int, width: int) -> Array:
+    """A smooth flow of a few pixels: float32 (2, height, width)."""
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    return np.stack([6 * np.sin(row / 70) + 2 * np.cos(column / 50), 4 * np.cos(column / 90)]).astype(np.float32)
+
+
+def cases(picture: Picture) -> list[OpCase]:
+    """Warps of a luma plane along a smooth flow, edges repeated; a plane and a flow resized."""
+    cv2 = cv2_or_none()
+    y = picture.yuv[0]
+    height, width = y.shape
+    flow = smooth_flow(height, width)
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    back, one, two = -flow, np.empty_like(y), np.empty_like(y)
+    maps = [(column + f[0], row + f[1]) for f in (flow, back)]
+
+    def numpy_warp() -> Array:
+        x0, y0 = (np.floor(m).astype(np.int32) for m in maps[0])
+        fx, fy = maps[0][0] - x0, maps[0][1] - y0
+        xs = [np.clip(x0 + i, 0, width - 1) for i in (0, 1)]
+        ys = [np.clip(y0 + i, 0, height - 1) for i in (0, 1)]
+        top, bottom = (y[r, xs[0]] * (1 - fx) + y[r, xs[1]] * fx for r in ys)
+        return np.asarray(top * (1 - fy) + bottom * fy + 0.5, np.uint8)
+
+    def remap(which: int, how: int, to: Array) -> Array:
+        return np.asarray(cv2.remap(y, *maps[which], how, to, cv2.BORDER_REPLICATE))
+
+    given = {"y": y, "flow": flow}
+    linear = OpCase("warp, luma plane", given, lambda x, out: ops.warp(x["y"], x["flow"], out=out))
+    linear.peers["numpy"] = numpy_warp
+    cubic = OpCase(
+        "warp, luma plane, bicubic",
+        given,
+        lambda x, out: ops.warp(x["y"], x["flow"], filter="bicubic", out=out),
+        note="OpenCV's cubic has a = -3/4",
+    )
+    blend = OpCase(
+        "warp_blend, luma planes",
+        {"a": y, "b": y, "flow_a": flow, "flow_b": back},
+        lambda x, out: ops.warp_blend(x["a"], x["b"], x["flow_a"], x["flow_b"], 0.5, out=out),
+        note="peers round each warp, then the blend",
+    )
+    if cv2 is not None:
+        linear.peers["opencv"] = lambda: remap(0, cv2.INTER_LINEAR, one)
+        cubic.peers["opencv"] = lambda: remap(0, cv2.INTER_CUBIC, one)
+        blend.peers["opencv"] = lambda: cv2.addWeighted(
+            remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
+        )
+    return [linear, cubic, blend, *_resizes(y, flow)]
+
+
+def _resizes(y: Array, flow: Array) -> list[OpCase]:
+    """A luma plane to half its size and back, and a flow to twice its size."""
+    cv2 = cv2_or_none()
+    height, width = y.shape
+    half, whole = (height // 2, width // 2), (height, width)
+    shrunk = ops.resize(y, half, filter="area")
+    coarse = ops.resize_flow(flow, half)
+    planar = [np.empty_like(f) for f in flow]
+    area = OpCase(
+        "resize, luma plane, area to half",
+        {"y": y},
+        lambda x, out: ops.resize(x["y"], half, filter="area", out=out),
+    )
+    area.peers["numpy"] = lambda: np.asarray(
+        y[: 2 * half[0], : 2 * half[1]].reshape(half[0], 2, half[1], 2).mean((1, 3), dtype=np.float32) + 0.5, np.uint8
+    )
+    linear = OpCase(
+        "resize, luma plane, bilinear to double", {"y": shrunk}, lambda x, out: ops.resize(x["y"], whole, out=out)
+    )
+    flows = OpCase("resize_flow to double", {"flow": coarse}, lambda x, out: ops.resize_flow(x["flow"], whole, out=out))
+    if cv2 is not None:
+        area.peers["opencv"] = lambda: cv2.resize(y, half[::-1], interpolation=cv2.INTER_AREA)
+        linear.peers["opencv"] = lambda: cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
+        flows.peers["opencv"] = lambda: [
+            cv2.multiply(cv2.resize(f, (width, height), to, interpolation=cv2.INTER_LINEAR), 2, to)
+            for f, to in zip(coarse, planar, strict=True)
+        ]
+    return [area, linear, flows]
