@@ -82,12 +82,13 @@ def _overlays(y: Array, flow: Array) -> list[OpCase]:
             x["a"], x["b"], x["flow"], ops.copy(x["count"]) if out is None else out, still=2, contrast=8
         ),
     )
-    stands = np.where(np.indices(y.shape).sum(0) % 97 < 8, np.uint8(9), np.uint8(0))
+    # all of the picture is covered by counts or their neighbours, so that the result is the same whatever was there
+    stands = np.where(np.indices(y.shape).sum(0) % 3 == 0, np.uint8(9), np.uint8(0))
     laid = OpCase(
         "lay_over, luma plane",
         {"source": later, "count": stands, "target": y},
         lambda x, out: ops.lay_over(x["source"], x["count"], ops.copy(x["target"]) if out is None else out, least=5),
-        bytes=y.nbytes + stands.nbytes + 2 * int((stands > 0).sum()),
+        bytes=2 * y.nbytes + stands.nbytes,
     )
     widened = np.empty_like(stands)
 

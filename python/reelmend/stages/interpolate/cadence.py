@@ -61,6 +61,7 @@ class Cadence:
         """Forget all, what is held too."""
         self._open: Shown | None = None
         self._last: Structure | None = None
+        self._shot = 0
         self._run = 0
         self._runs: deque[int] = deque(maxlen=_RUNS)
         self._changes: deque[float] = deque(maxlen=_CHANGES)
@@ -77,9 +78,9 @@ class Cadence:
         if self._last is not None:
             change = _change(structure, self._last)
             usual = float(np.percentile(self._changes, 75)) if self._changes else 0.0
-            again = is_repeat(change, usual)
+            again = is_repeat(change, usual) and shot == self._shot
             self._changes.append(change)
-        self._last = structure
+        self._last, self._shot = structure, shot
         if again:
             self._run += 1
         else:
