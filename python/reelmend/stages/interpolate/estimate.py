@@ -14,6 +14,8 @@ from ..letterbox import Region
 
 __all__ = ["Estimator", "Motion", "estimator_for", "luma_of"]
 
+_LEAST = 16  # rows and columns that the engine is given at least
+
 
 @dataclass(slots=True)
 class Motion:
@@ -84,8 +86,8 @@ class _Dis(Estimator):
 
     def prepare(self, luma: Array, depth: int) -> Any:
         height, width = luma.shape
-        size = (max(1, -(-height // self._shrink)), max(1, -(-width // self._shrink)))
-        small = ops.resize(luma, size, filter="area")
+        shrink = max(1, min(self._shrink, min(height, width) // _LEAST))
+        small = ops.resize(luma, (-(-height // shrink), -(-width // shrink)), filter="area")
         return np.ascontiguousarray(_to_8_bits(small, depth))
 
     def memory(self, width: int, height: int) -> int:
@@ -93,6 +95,8 @@ class _Dis(Estimator):
         return pixels * (3 + 8 * 6 + 60)  # pictures, flows, the engine's pyramids
 
     def match(self, a: Any, b: Any) -> Array:
+        if min(a.shape) < _LEAST:  # too small for the engine: as if nothing moved, which mixes the pictures
+            return np.zeros((2, *a.shape), np.float32)
         return np.moveaxis(self._engine.calc(a, b, None), 2, 0)
 
 
