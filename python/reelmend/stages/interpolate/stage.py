@@ -92,6 +92,8 @@ class Interpolate(Stage):
         check("effort", self.effort in ("fast", "fine"), "'fast' or 'fine'")
         check("cuts", self.cuts in ("hold", "blend", "extrapolate"), "'hold', 'blend' or 'extrapolate'")
         check("repeats", self.repeats in ("auto", "keep", "retime"), "'auto', 'keep' or 'retime'")
+        for name in ("acceleration", "overlays"):
+            check(name, isinstance(getattr(self, name), bool), "True or False")
 
     @property
     def _ahead(self) -> int:
@@ -179,6 +181,8 @@ def _exact(value: Any) -> Fraction | None:
     if isinstance(value, float) and not value.is_integer():
         raise OptionError(f"Interpolate: {value!r} is no exact rate; give a fraction such as '60000/1001'")
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return Fraction(value)
     except (TypeError, ValueError, ZeroDivisionError):
         raise OptionError(f"Interpolate: expected a number or a fraction such as '60000/1001'; got {value!r}") from None
@@ -321,7 +325,7 @@ class _Runtime(StageRuntime):
         if not shown:  # as long as the frame before
             if self._before is not None:
                 times = [self._before.time, *(time for _, time in self._before.repeats), *times]
-            shown = times[-1] - times[-2] if len(times) > 1 else self._usual or self._tick
+            shown = times[-1] - times[-2] if len(times) > 1 else self._usual or frame.time_base * self._slower
             times = [time for time in times if time >= last.time]
         return [self._timed(last.frame, due) for due in self._schedule.between([*times, times[-1] + shown])]
 
