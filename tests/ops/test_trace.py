@@ -34,7 +34,8 @@ def reference(flow, t, beyond=None, limit=16.0, steps=2):
         f = np.stack([fetched(p, *u) for p in flow])
         b = np.stack([fetched(p, *u) for p in behind])
         a = f + b
-        a *= np.clip(2 - np.hypot(*a) / limit, 0, 1)
+        most = np.minimum(limit, np.minimum(np.hypot(*f), np.hypot(*b)))
+        a *= np.clip(2 - np.hypot(*a) / np.maximum(most, 1e-6), 0, 1)
         velocity = f - a / 2
         u = -(velocity * t + a * t * t / 2)
     return u, u + f
@@ -130,6 +131,17 @@ def test_acceleration_is_believed_up_to_a_limit(device):
         flow[0], beyond[0] = 10.0, a - 10.0
         one, _ = ops.trace(device.put(flow), 0.5, beyond=device.put(beyond), limit=4.0)
         np.testing.assert_allclose(device.get(one)[0], -5 + part * a / 8, atol=1e-5)
+
+
+def test_what_stops_starts_or_turns_is_not_bent(device):
+    """It stands still in an interval of its own, whatever it did before; and goes evenly to where it goes."""
+    still, moving = np.zeros((2, 4, 6), np.float32), np.full((2, 4, 6), 6, np.float32)
+    for a in ops.trace(device.put(still), 0.5, beyond=device.put(moving)):
+        assert not device.get(a).any()
+    for beyond in (still, moving):
+        one, two = ops.trace(device.put(moving), 0.5, beyond=device.put(beyond))
+        assert (device.get(one) == -3).all()
+        assert (device.get(two) == 3).all()
 
 
 def test_what_is_not_finite_stays_where_it_is(device):
