@@ -18,6 +18,7 @@ __all__ = ["Maker", "Overlay", "Picture"]
 _UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, all from there on
 _ACCELERATION = 16.0  # pixels of the picture per interval squared: more is taken for a mistake
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
+_MOVING = 0.25  # pixels of the picture a pair: in front of motion, of which a search finds little just there
 
 
 @dataclass(slots=True)
@@ -72,9 +73,7 @@ class Overlay:
             self._region = region
             self._count = ops.beside(np.zeros(luma[0].shape, np.uint8), luma[0], np.uint8)
         unit = 1 << (a.format.depth - 8)
-        # less than a pixel of the picture a pair cannot be told from noise
-        moving = max(0.25, 1.5 * float(flow.shape[2]) / (x1 - x0))
-        ops.count_overlay(luma[0], luma[1], flow, self._count, still=3 * unit, contrast=40 * unit, moving=moving)
+        ops.count_overlay(luma[0], luma[1], flow, self._count, still=3 * unit, contrast=40 * unit, moving=_MOVING)
 
     def lay(self, source: Array, target: Array) -> None:
         """Put it back, from a plane of the source, into one that was made; both inside the region."""
