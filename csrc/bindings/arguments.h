@@ -93,6 +93,13 @@ void on_sample(DType t, const std::string& what, const F& f) {
   on_integer(t, what, f);
 }
 
+// What is fetched and resized: samples of pictures, and of features of networks.
+template <class F>
+void on_feature(DType t, const std::string& what, const F& f) {
+  if (t == DType::f16) return f(Half{});
+  on_sample(t, what, f);
+}
+
 inline Sampling sampling_of(const Array& y, const std::tuple<int, int, int, int>& region, int skip) {
   Sampling s{std::get<0>(region), std::get<1>(region), std::get<2>(region), std::get<3>(region), skip};
   if (s.x0 < 0 || s.y0 < 0 || s.x1 > y.shape[1] || s.y1 > y.shape[0] || s.x0 >= s.x1 || s.y0 >= s.y1) {

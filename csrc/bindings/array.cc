@@ -36,6 +36,7 @@ DType dtype_from(char kind, int64_t bytes) {
   if (kind == 'u' && bytes == 1) return DType::u8;
   if (kind == 'u' && bytes == 2) return DType::u16;
   if (kind == 'i' && bytes == 4) return DType::i32;
+  if (kind == 'f' && bytes == 2) return DType::f16;
   if (kind == 'f' && bytes == 4) return DType::f32;
   return DType::other;
 }
@@ -79,7 +80,7 @@ Array take_buffer(const py::object& obj, const std::string& what, bool writable)
   if (!format.empty() && (format[0] == '<' || format[0] == '=' || format[0] == '@')) format.erase(0, 1);
   if (format.size() == 1) {
     const char c = format[0];
-    const char kind = c == 'B' || c == 'H' ? 'u' : (c == 'i' || c == 'l' ? 'i' : (c == 'f' ? 'f' : '?'));
+    const char kind = c == 'B' || c == 'H' ? 'u' : (c == 'i' || c == 'l' ? 'i' : (c == 'f' || c == 'e' ? 'f' : '?'));
     a.dtype = dtype_from(kind, raw->itemsize);
   }
   set_byte_strides(a, {raw->strides, raw->strides + raw->ndim}, raw->itemsize, what);
@@ -178,6 +179,8 @@ const char* name_of(DType t) {
       return "uint16";
     case DType::i32:
       return "int32";
+    case DType::f16:
+      return "float16";
     case DType::f32:
       return "float32";
     default:

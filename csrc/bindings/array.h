@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "core/half.h"
 #include "core/view.h"
 
 namespace reelmend::bind {
 
 namespace py = pybind11;
 
-enum class DType { u8, u16, i32, f32, other };
+enum class DType { u8, u16, i32, f16, f32, other };
 enum class Device { host, cuda };
 
 // A borrowed array. Strides count elements. `owner` keeps the memory alive.
@@ -54,6 +55,10 @@ constexpr DType dtype_of<uint16_t>() {
 template <>
 constexpr DType dtype_of<int>() {
   return DType::i32;
+}
+template <>
+constexpr DType dtype_of<Half>() {
+  return DType::f16;
 }
 template <>
 constexpr DType dtype_of<float>() {

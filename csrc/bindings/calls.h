@@ -9,6 +9,7 @@
 #include "bindings/compose_calls.h"
 #include "bindings/dense_calls.h"
 #include "bindings/motion_calls.h"
+#include "bindings/scatter_calls.h"
 
 namespace reelmend::bind {
 
@@ -220,7 +221,7 @@ void def_calls(py::module_& m) {
 
   m.def("resize", [](const py::object& x, bool area, double max_code, const py::object& target, StreamArg stream) {
     const std::vector<Array> in{take(x, device, "plane", false), take(target, device, "out", true)};
-    on_sample(in[0].dtype, "plane", [&](auto i) {
+    on_feature(in[0].dtype, "plane", [&](auto i) {
       const auto from = resizable<const decltype(i)>(plane<const decltype(i)>(in[0], "plane"), "plane");
       const auto to = resizable<decltype(i)>(plane<decltype(i)>(in[1], "out"), "out");
       typename L::Scope scope(stream, {&in});
@@ -250,7 +251,7 @@ void def_calls(py::module_& m) {
     expect_alike(out, in[0], "out");
     if (out.size() != in.size()) fail("out: expected as many planes as given");
     const Flow f = flow_of(field[0], scale, in[0], "flow");
-    on_sample(in[0].dtype, "planes", [&](auto i) {
+    on_feature(in[0].dtype, "planes", [&](auto i) {
       const auto from = list_of<const decltype(i)>(in, "planes");
       const auto to = list_of<decltype(i)>(out, "out");
       typename L::Scope scope(stream, {&in, &out, &field});
@@ -280,7 +281,7 @@ void def_calls(py::module_& m) {
       w.map = plane<const float>(fields.back(), "weight");
       same_size(fields.back(), one[0], "weight");
     }
-    on_sample(one[0].dtype, "a", [&](auto i) {
+    on_feature(one[0].dtype, "a", [&](auto i) {
       const auto from_a = list_of<const decltype(i)>(one, "a");
       const auto from_b = list_of<const decltype(i)>(two, "b");
       const auto to = list_of<decltype(i)>(out, "out");
@@ -291,6 +292,7 @@ void def_calls(py::module_& m) {
   });
 
   def_motion<L>(m);
+  def_scatter<L>(m);
   def_compose<L>(m);
   def_blocks<L>(m);
   def_dense<L>(m);

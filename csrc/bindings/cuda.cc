@@ -90,7 +90,18 @@ struct CudaLaunchers {
   RM_LAUNCH(block_spread)
   RM_LAUNCH(block_fractions)
   RM_LAUNCH(dense_level)
+  RM_LAUNCH(splat)
+  RM_LAUNCH(project_flow)
 #undef RM_LAUNCH
+
+  template <class T>
+  static int64_t splat_words(int width, int height, int count, Splat mode, int workers) {
+    return cuda::splat_words<T>(width, height, count, mode, workers);
+  }
+  static int64_t project_words(int width, int height, bool weighted, int workers) {
+    return cuda::project_words(width, height, weighted, workers);
+  }
+  static int workers() { return 1; }
 };
 
 int device_count() {

@@ -57,7 +57,18 @@ struct CpuLaunchers {
   RM_LAUNCH(block_spread)
   RM_LAUNCH(block_fractions)
   RM_LAUNCH(dense_level)
+  RM_LAUNCH(splat)
+  RM_LAUNCH(project_flow)
 #undef RM_LAUNCH
+
+  template <class T>
+  static int64_t splat_words(int width, int height, int count, Splat mode, int workers) {
+    return cpu::splat_words<T>(width, height, count, mode, workers);
+  }
+  static int64_t project_words(int width, int height, bool weighted, int workers) {
+    return cpu::project_words(width, height, weighted, workers);
+  }
+  static int workers() { return cpu::threads(); }
 };
 
 // The x86-64 level whose clones the loader picked.

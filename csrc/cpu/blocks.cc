@@ -40,7 +40,6 @@ __attribute__((noinline)) int sad_of_mean(const uint8_t* __restrict a, int pitch
 
 template <int kW>
 struct Whole {
-  static constexpr bool kSkips = true;
   const uint8_t* a;
   const uint8_t* b;
   int pitch;
@@ -82,6 +81,55 @@ class Quarter {
   int pitch_;
   BlockVector from_;
   alignas(16) uint8_t at_[4][kRows * kPitch];
+};
+
+// As BlockAround, quick where all vectors are alike, as most are.
+class Around {
+ public:
+  BlockVector m[kBlocksAround];
+
+  Around() : m{} {}  // nothing moves
+  Around(const BlockField& f, int i, int j, int factor) {
+    const int x[3] = {clamp_index(i - 1, f.columns), i, clamp_index(i + 1, f.columns)};
+    const int y[3] = {clamp_index(j - 1, f.rows), j, clamp_index(j + 1, f.rows)};
+    unsigned unlike = 0;
+    for (int k = 0; k < kBlocksAround; ++k) {
+      const int at = y[around_y(k) + 1] * f.columns + x[around_x(k) + 1];
+      m[k] = {f.data[at] * factor, f.data[f.rows * f.columns + at] * factor};
+      unlike |= static_cast<unsigned>((m[k].u ^ m[0].u) | (m[k].v ^ m[0].v));
+    }
+    alike_ = unlike == 0;
+    named_ = (1u << kBlocksAround) - 2;
+    if (alike_) return;
+    for (int k = 1; k < kBlocksAround; ++k) {
+      u_[k - 1] = m[k].u;
+      v_[k - 1] = m[k].v;
+    }
+    // Bit k of named_: the k-th vector is an earlier one.
+    int same[kBlocksAround - 1];
+    for (int k = 0; k < kBlocksAround - 1; ++k) same[k] = (u_[k] == m[0].u) & (v_[k] == m[0].v);
+    for (int l = 0; l < kBlocksAround - 2; ++l) {
+      for (int k = 0; k < kBlocksAround - 1; ++k) same[k] |= (u_[k] == u_[l]) & (v_[k] == v_[l]) & (k > l);
+    }
+    named_ = 0;
+    for (int k = 0; k < kBlocksAround - 1; ++k) named_ |= static_cast<unsigned>(same[k] & 1) << (k + 1);
+  }
+
+  bool named(int k) const { return named_ >> k & 1; }
+  int distance(BlockVector a) const {
+    int sum = abs_i(a.u - m[0].u) + abs_i(a.v - m[0].v);
+    if (alike_) {
+      sum *= kBlocksAround;
+    } else {
+      for (int k = 0; k < kBlocksAround - 1; ++k) sum += abs_i(a.u - u_[k]) + abs_i(a.v - v_[k]);
+    }
+    return sum < kFarAway ? sum : kFarAway;
+  }
+
+ private:
+  int u_[kBlocksAround - 1], v_[kBlocksAround - 1];  // but the first
+  unsigned named_ = 0;
+  bool alike_ = true;
 };
 
 const uint8_t* picture(const uint8_t* padded, const BlockGrid& g) {
@@ -162,13 +210,16 @@ void block_search(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const 
   on_window(g.window, [&](auto window) {
     constexpr int kW = decltype(window)::value;
     parallel(g.rows, 1, [&](int first, int last) {
+      Around around;
       for (int j = first; j < last; ++j) {
         for (int i = 0; i < g.columns; ++i) {
           const BlockPlace place = block_place(g, i, j);
           const int at = place.y * pitch + place.x;
           const Whole<kW> match{picture(a, g) + at, picture(b, g) + at, pitch};
-          const BlockAround around = coarse.data ? block_around(coarse, i >> 1, j >> 1, 2) : BlockAround{};
-          const BlockSearch<Whole<kW>> search{match, place, around, g.weight};
+          if (coarse.data && i % 2 == 0) {  // the next lies on the same one
+            around = Around(coarse, i / 2, j / 2, 2);
+          }
+          const BlockSearch<Whole<kW>, Around> search{match, place, around, g.weight};
           const BlockVector hint = hint_at(hint_u, hint_v, i, j, level);
           BlockMatch best = coarse.data ? search.candidates(hint) : search.everywhere(radius, hint);
           search.descend(&best);
@@ -189,8 +240,8 @@ void block_spread(const uint8_t* a, const uint8_t* b, const BlockGrid& g, const 
           const BlockPlace place = block_place(g, i, j);
           const int at = place.y * pitch + place.x;
           const Whole<kW> match{picture(a, g) + at, picture(b, g) + at, pitch};
-          const BlockAround around = block_around(in, i, j, 1);
-          const BlockSearch<Whole<kW>> search{match, place, around, g.weight};
+          const Around around(in, i, j, 1);
+          const BlockSearch<Whole<kW>, Around> search{match, place, around, g.weight};
           put(out, i, j, search.taken_over(in.sad(i, j)));
         }
       }
@@ -208,7 +259,7 @@ void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, con
         for (int i = 0; i < g.columns; ++i) {
           const BlockPlace place = block_place(g, i, j);
           const int at = place.y * pitch + place.x;
-          const BlockAround around = block_around(in, i, j, kQuarters);
+          const Around around(in, i, j, kQuarters);
           const Quarter<kW> match(picture(a, g) + at, picture(b, g) + at, pitch, around.m[0]);
           const BlockMatch best = with_fraction(match, place, around, g.weight, in.sad(i, j));
           u.at(i, j) = static_cast<float>(best.m.u) * (1.0f / kQuarters);

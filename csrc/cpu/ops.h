@@ -13,6 +13,7 @@
 #include "ops/flow.h"
 #include "ops/histogram.h"
 #include "ops/resize.h"
+#include "ops/splat.h"
 #include "ops/tone.h"
 #include "ops/warp.h"
 
@@ -125,5 +126,18 @@ void block_fractions(const uint8_t* a, const uint8_t* b, const BlockGrid& g, con
 void dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t>& b, const Coarser& coarser,
                  const Search& search, int rounds, const Padded<float>& padded_a, const Padded<float>& padded_b,
                  const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out);
+
+// `scratch` holds `words` int32: as many as splat_words (project_words) says for the workers there are, or fewer, and
+// fewer of them work; at least those of one. `metric` is not read where the mode is average.
+template <class T>
+int64_t splat_words(int width, int height, int count, Splat mode, int workers);
+template <class T>
+void splat(const Plane<const T>* in, int count, const Flow& flow, Splat mode, const Plane<const float>& metric,
+           float max_code, const Plane<T>* out, const Plane<float>& coverage, int* scratch, int64_t words);
+
+// `weight` may have null data: all pixels weigh the same. flow.scale is t; (u, v) and holes are the results.
+int64_t project_words(int width, int height, bool weighted, int workers);
+void project_flow(const Flow& flow, const Plane<const float>& weight, bool fill, const Plane<float>& u,
+                  const Plane<float>& v, const Plane<uint8_t>& holes, int* scratch, int64_t words);
 
 }  // namespace reelmend::cpu

@@ -107,6 +107,7 @@ void resize(const Plane<const T>& in, Resizing filter, float gain, float max_cod
 
 template void resize<uint8_t>(const Plane<const uint8_t>&, Resizing, float, float, const Plane<uint8_t>&);
 template void resize<uint16_t>(const Plane<const uint16_t>&, Resizing, float, float, const Plane<uint16_t>&);
+template void resize<Half>(const Plane<const Half>&, Resizing, float, float, const Plane<Half>&);
 template void resize<float>(const Plane<const float>&, Resizing, float, float, const Plane<float>&);
 
 }  // namespace reelmend::cpu

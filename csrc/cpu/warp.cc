@@ -76,6 +76,7 @@ void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, con
                               const Weight&, Sampler, float, const Plane<T>*);
 RM_WARP(uint8_t)
 RM_WARP(uint16_t)
+RM_WARP(Half)
 RM_WARP(float)
 
 }  // namespace reelmend::cpu

@@ -58,7 +58,6 @@ struct Window {
 
 template <int kW>
 struct Whole {
-  static constexpr bool kSkips = false;
   Window<kW> a;
   const uint8_t* b;
 
@@ -144,7 +143,7 @@ struct Search {
     const Whole<kW> match = whole<kW>(a, b, g, place);
     const BlockVector hint = hint_at(hint_u, hint_v, i, j, level);
     const BlockAround around = kEverywhere ? BlockAround{} : block_around(coarse, i >> 1, j >> 1, 2);
-    const BlockSearch<Whole<kW>> search{match, place, around, g.weight};
+    const BlockSearch<Whole<kW>, BlockAround> search{match, place, around, g.weight};
     BlockMatch best = kEverywhere ? search.everywhere(radius, hint) : search.candidates(hint);
     search.descend(&best);
     put(out, i, j, best);
@@ -160,7 +159,7 @@ struct Spread {
     const BlockPlace place = block_place(g, i, j);
     const Whole<kW> match = whole<kW>(a, b, g, place);
     const BlockAround around = block_around(in, i, j, 1);
-    const BlockSearch<Whole<kW>> search{match, place, around, g.weight};
+    const BlockSearch<Whole<kW>, BlockAround> search{match, place, around, g.weight};
     put(out, i, j, search.taken_over(in.sad(i, j)));
   }
 };

@@ -95,4 +95,16 @@ cudaError_t dense_level(const Plane<const uint8_t>& a, const Plane<const uint8_t
                         const PatchGrid<float>& patches, const PatchGrid<float>& others, const FlowField<float>& out,
                         cudaStream_t stream);
 
+// Bytes of scratch a pixel: 8 times Cell::kSums, and 4 where splat has a metric.
+template <class T>
+int64_t splat_words(int width, int height, int count, Splat mode, int workers);
+template <class T>
+cudaError_t splat(const Plane<const T>* in, int count, const Flow& flow, Splat mode, const Plane<const float>& metric,
+                  float max_code, const Plane<T>* out, const Plane<float>& coverage, int* scratch, int64_t words,
+                  cudaStream_t stream);
+int64_t project_words(int width, int height, bool weighted, int workers);
+cudaError_t project_flow(const Flow& flow, const Plane<const float>& weight, bool fill, const Plane<float>& u,
+                         const Plane<float>& v, const Plane<uint8_t>& holes, int* scratch, int64_t words,
+                         cudaStream_t stream);
+
 }  // namespace reelmend::cuda

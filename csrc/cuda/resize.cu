@@ -35,6 +35,7 @@ cudaError_t resize(const Plane<const T>& in, Resizing filter, float gain, float 
   template cudaError_t resize<T>(const Plane<const T>&, Resizing, float, float, const Plane<T>&, cudaStream_t);
 RM_RESIZE(uint8_t)
 RM_RESIZE(uint16_t)
+RM_RESIZE(Half)
 RM_RESIZE(float)
 
 }  // namespace reelmend::cuda

@@ -87,6 +87,7 @@ cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int cou
                                      const Weight&, Sampler, float, const Plane<T>*, cudaStream_t);
 RM_WARP(uint8_t)
 RM_WARP(uint16_t)
+RM_WARP(Half)
 RM_WARP(float)
 
 }  // namespace reelmend::cuda

@@ -18,7 +18,7 @@
 #include "core/view.h"
 
 // On a GPU loops over the blocks around are unrolled, or their vectors would lie in memory; the others are not.
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
 #define RM_UNROLL _Pragma("unroll")
 #define RM_ROLLED _Pragma("unroll 1")
 #else
@@ -93,9 +93,13 @@ RM_HD int abs_i(int a) {
   return a < 0 ? -a : a;
 }
 
-// Vectors around a block.
+// Vectors around a block, its own first.
 struct BlockAround {
   BlockVector m[kBlocksAround];
+
+  // Whether the k-th is one of those before it. To say so changes nothing but the time, since it loses to itself; here
+  // it does not pay.
+  RM_HD static constexpr bool named(int) { return false; }
 
   RM_HD int distance(BlockVector a) const {
     int sum = 0;
@@ -128,13 +132,12 @@ struct BlockMatch {
   int sad, cost;
 };
 
-// Match: int operator()(BlockVector) is the SAD; kSkips: whether it pays to look for vectors named before (those
-// lose to themselves, so looking changes nothing but the time).
-template <class Match>
+// Match: int operator()(BlockVector) is the SAD. Around: BlockAround, or what does the same faster.
+template <class Match, class Around>
 struct BlockSearch {
   const Match& match;
   const BlockPlace& place;
-  const BlockAround& around;
+  const Around& around;
   int weight;
 
   RM_HD BlockMatch at(BlockVector m) const {
@@ -154,11 +157,7 @@ struct BlockSearch {
     BlockMatch best = at(place.kept(around.m[0]));
     RM_UNROLL
     for (int k = 1; k < kBlocksAround; ++k) {
-      bool named = false;
-      if constexpr (Match::kSkips) {
-        for (int l = 0; l < k; ++l) named |= around.m[l] == around.m[k];
-      }
-      if (!named) test(place.kept(around.m[k]), &best);
+      if (!around.named(k)) test(place.kept(around.m[k]), &best);
     }
     test({0, 0}, &best);
     test(place.kept(hint), &best);
@@ -187,12 +186,7 @@ struct BlockSearch {
     BlockMatch best{around.m[0], sad, kSadUnit * sad + weight * around.distance(around.m[0])};
     RM_UNROLL
     for (int k = 1; k < kBlocksAround; ++k) {
-      bool named = false;
-      if constexpr (Match::kSkips) {
-        for (int l = 0; l < k; ++l) named |= around.m[l] == around.m[k];
-      }
-      const BlockVector m = place.kept(around.m[k]);
-      if (!named) test(m, &best);
+      if (!around.named(k)) test(place.kept(around.m[k]), &best);
     }
     return best;
   }
@@ -264,8 +258,8 @@ RM_HD QuarterPlace quarter_place(int x, int y) {
 }
 
 // Around `from`, eight places `reach` quarters away; costs as in BlockSearch, distances in quarters.
-template <class Match>
-RM_HD void fraction(const Match& match, const BlockPlace& place, const BlockAround& around, int weight, int reach,
+template <class Match, class Around>
+RM_HD void fraction(const Match& match, const BlockPlace& place, const Around& around, int weight, int reach,
                     BlockMatch* best) {
   const BlockVector from = best->m;
   RM_ROLLED
@@ -283,9 +277,8 @@ RM_HD void fraction(const Match& match, const BlockPlace& place, const BlockArou
 }
 
 // The vector of a block with a fraction: halves, then quarters. `around` counts quarters.
-template <class Match>
-RM_HD BlockMatch with_fraction(const Match& match, const BlockPlace& place, const BlockAround& around, int weight,
-                               int sad) {
+template <class Match, class Around>
+RM_HD BlockMatch with_fraction(const Match& match, const BlockPlace& place, const Around& around, int weight, int sad) {
   const BlockVector m = around.m[0];
   BlockMatch best{m, sad, kSadUnit * sad + weight * around.distance(m) / kQuarters};
   fraction(match, place, around, weight, 2, &best);

@@ -9,6 +9,7 @@
 // Solving the first three for R, G, B gives the constants of YuvCoding.
 #pragma once
 
+#include "core/half.h"
 #include "core/view.h"
 
 namespace reelmend {
@@ -145,6 +146,10 @@ RM_HD T to_sample(float v, float max_code) {
 template <>
 RM_HD float to_sample<float>(float v, float) {
   return v;
+}
+template <>
+RM_HD Half to_sample<Half>(float v, float) {
+  return Half(v);
 }
 
 }  // namespace reelmend

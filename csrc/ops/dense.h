@@ -134,7 +134,7 @@ struct Descent {
 // Added to the diagonal of H, as if a patch had a faint texture of its own: codes squared, summed over the patch. So a
 // flat patch has an inverse and steps of 0, and one with a lone edge does not slide along it. It also keeps the
 // determinant, at least kDamping times the trace, far above its rounding.
-constexpr float kDamping = 64.0f;
+constexpr float kDamping = 16.0f;
 
 RM_HD Descent make_descent(const GradientSums& s) {
   const float mx = s.x / kPatchArea, my = s.y / kPatchArea;
@@ -158,7 +158,7 @@ struct Search {
   int iterations;
 };
 
-constexpr float kStill = 0.02f;  // pixels: a smaller step ends the descent
+constexpr float kStill = 0.04f;  // pixels: a smaller step is the last and is taken unseen
 
 // `differences(u, v)` are the patch's sums there, `here` those at the start. A step that leads farther from the start
 // than a patch, or does not lower the residual, is not taken and ends the descent.
@@ -171,10 +171,14 @@ RM_HD PatchVector descend(const Search& k, const Descent& g, const PatchVector& 
   for (int i = 0; i < k.iterations; ++i) {
     const float bx = s.dx - g.mean_x * s.d, by = s.dy - g.mean_y * s.d;
     const float du = g.inv_xx * bx + g.inv_xy * by, dv = g.inv_xy * bx + g.inv_yy * by;
-    if (du * du + dv * dv < kStill * kStill) break;
     const float u = best.u - du, v = best.v - dv;
     const float far_u = u - start.u, far_v = v - start.v;
     if (far_u * far_u + far_v * far_v > kPatchArea) break;
+    if (du * du + dv * dv < kStill * kStill) {
+      best.u = u;
+      best.v = v;
+      break;
+    }
     s = differences(u, v);
     const float now = residual(s);
     if (now >= least) break;
@@ -270,13 +274,14 @@ template <class Differences>
 RM_HD PatchVector search_again(const Search& k, const PatchGrid<const float>& found, int x, int y, const Descent& g,
                                const Differences& differences) {
   const PatchVector own = found.get(x, y);
-  PatchVector start = own;
+  PatchVector start = own, tried = own;
   DifferenceSums here = differences(own.u, own.v);
   float least = residual(here);
   bool other = false;
   for (int n = 0; n < kNeighbours; ++n) {
     const PatchVector theirs = neighbour_of(found, x, y, n);
-    if (alike(theirs, start)) continue;
+    if (alike(theirs, start) || alike(theirs, tried)) continue;
+    tried = theirs;
     const DifferenceSums there = differences(theirs.u, theirs.v);
     const float now = residual(there);
     if (now < least) {

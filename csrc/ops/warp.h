@@ -30,16 +30,23 @@ struct Shift {
   float part;  // 0..1
 };
 
+// In this order GCC makes it two instructions; NaN gives `low`.
+RM_HD float clamp_f(float v, float low, float high) {
+  return min_f(high, max_f(low, v));
+}
+
 // NaN and infinity move nothing.
-RM_HD Shift shift_of(float flow, float scale) {
+RM_HD Shift shift_of(float flow, float scale, float farthest = kFarthest) {
   const float finite = flow - flow == 0.0f ? flow : 0.0f;
-  const float d = min_f(max_f(finite * scale, -kFarthest), kFarthest);
+  const float d = clamp_f(finite * scale, -farthest, farthest);
   const float whole = floorf(d);
   return {whole, d - whole};
 }
 
+// Bounds are members, 0 among them: GCC makes a clamp between variables two instructions, one to constants more.
 struct WarpAxis {
   int size;
+  float start;   // 0
   float end;     // the last sample
   float last;    // the last place of a window
   float period;  // of the mirrored picture
@@ -47,12 +54,12 @@ struct WarpAxis {
 };
 
 RM_HD WarpAxis warp_axis(int size, int taps) {
-  return {size, static_cast<float>(size - 1), static_cast<float>(size > taps ? size - taps : 0),
-          static_cast<float>(size > 1 ? 2 * (size - 1) : 1), size > 1 ? 1.0f : 0.0f};
-}
-
-RM_HD float clamp_f(float v, float low, float high) {
-  return min_f(max_f(v, low), high);
+  return {size,
+          0.0f,
+          static_cast<float>(size - 1),
+          static_cast<float>(size > taps ? size - taps : 0),
+          static_cast<float>(size > 1 ? 2 * (size - 1) : 1),
+          size > 1 ? 1.0f : 0.0f};
 }
 
 RM_HD float mirrored(const WarpAxis& a, float place) {
@@ -60,9 +67,12 @@ RM_HD float mirrored(const WarpAxis& a, float place) {
   return min_f(within, a.period - within);
 }
 
-// Two samples, at and at + 1.
+// Two samples, at and at + 1, and what their weights follow from: where between them the place lies.
 struct Taps2 {
   int at;
+  float part;
+};
+struct Weights2 {
   float near, far;
 };
 
@@ -73,16 +83,20 @@ RM_HD Taps2 linear_taps(const WarpAxis& a, float x, Shift s) {
     const float one = mirrored(a, place);
     const float two = mirrored(a, place + 1.0f);
     const float part = s.part * a.room;
-    const float far = two < one ? 1.0f - part : part;
-    return {static_cast<int>(min_f(min_f(one, two), a.last)), 1.0f - far, far};
+    return {static_cast<int>(min_f(min_f(one, two), a.last)), two < one ? 1.0f - part : part};
   }
-  const float at = clamp_f(place, 0.0f, a.last);
+  const float at = clamp_f(place, a.start, a.last);
   const float p = (place - at) + s.part;
+  if constexpr (kBorder == Border::zeros) return {static_cast<int>(at), p};
+  return {static_cast<int>(at), clamp_f(p, a.start, a.room)};
+}
+
+template <Border kBorder>
+RM_HD Weights2 linear_weights(float room, float part) {
   if constexpr (kBorder == Border::zeros) {
-    return {static_cast<int>(at), max_f(1.0f - fabsf(p), 0.0f), max_f(1.0f - fabsf(p - 1.0f), 0.0f) * a.room};
+    return {max_f(1.0f - fabsf(part), 0.0f), max_f(1.0f - fabsf(part - 1.0f), 0.0f) * room};
   }
-  const float far = clamp_f(p, 0.0f, a.room);
-  return {static_cast<int>(at), 1.0f - far, far};
+  return {1.0f - part, part};
 }
 
 // Four samples, at .. at + 3.
@@ -157,9 +171,11 @@ RM_HD float sample_at(const Plane<const T>& in, int x, int y, Shift u, Shift v) 
   const WarpAxis ax = warp_axis(in.width, kTaps);
   const WarpAxis ay = warp_axis(in.height, kTaps);
   if constexpr (kFilter == Filter::bilinear) {
-    const Taps2 tx = linear_taps<kBorder>(ax, static_cast<float>(x), u);
-    const Taps2 ty = linear_taps<kBorder>(ay, static_cast<float>(y), v);
-    const T* const p = &in.at(tx.at, ty.at);
+    const Taps2 px = linear_taps<kBorder>(ax, static_cast<float>(x), u);
+    const Taps2 py = linear_taps<kBorder>(ay, static_cast<float>(y), v);
+    const Weights2 tx = linear_weights<kBorder>(ax.room, px.part);
+    const Weights2 ty = linear_weights<kBorder>(ay.room, py.part);
+    const T* const p = &in.at(px.at, py.at);
     const int right = window_offset(1, in.width, in.step);
     const int down = window_offset(1, in.height, in.stride);
     const float top = mix2(tx.near, static_cast<float>(p[0]), tx.far, static_cast<float>(p[right]));

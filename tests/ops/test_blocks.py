@@ -119,7 +119,7 @@ def reference(a, b, step, window, levels, radius, smooth, passes, hint=None):
                 h, w = hint.shape[1:]
                 y = min((j << number) + (1 << number) // 2, h - 1)
                 x = min((i << number) + (1 << number) // 2, w - 1)
-                candidates.append(level.kept(j, i, tuple(round(float(n) / 2**number) for n in hint[:, y, x])))
+                candidates.append(level.kept(j, i, tuple(int(np.floor(n / 2**number + 0.5)) for n in hint[:, y, x])))
             best = best_of(candidates, cost)
             for _ in range(16):
                 u, v = best
@@ -217,6 +217,21 @@ def test_hints_are_tried(device):
     assert np.array_equal(cost, least)
 
 
+def test_hints_help_where_the_search_does_not_reach(device):
+    """Noise, moved further than the radius: only a hint tells. NaN and infinity count as nothing."""
+    big = np.random.default_rng(2).integers(0, 256, (120, 160)).astype(np.uint8)
+    a, b = big[20:100, 20:132], big[31:111, 3:115]
+    rule = {"levels": 1, "radius": 2}
+    assert both(device, a, b, **rule)[1].mean() > 30
+    hint = np.stack([np.full((10, 14), 17.1), np.full((10, 14), -11.2)]).astype(np.float32)
+    hint[0, 3:6], hint[1, 7] = np.nan, np.inf
+    flow, cost = both(device, a, b, hint=device.put(hint), **rule)
+    assert (flow[:, 2:-2, 3:-3] == np.array([17, -11])[:, None, None]).all()
+    assert not cost[2:-2, 3:-3].any()
+    hint[:, 3:8] = np.where(np.isfinite(hint[:, 3:8]), hint[:, 3:8], 0)
+    assert np.array_equal(both(device, a, b, hint=device.put(hint), **rule)[0], flow)
+
+
 # --- motion that is known ----------------------------------------------------------------------------------------
 
 
@@ -293,6 +308,19 @@ def test_any_layout(device, layout):
     assert all(np.array_equal(device.get(x), y) for x, y in zip(out, expected, strict=True))
 
 
+@pytest.mark.parametrize("window", [8, 16, 32])
+def test_pyramids_are_their_pictures(device, window):
+    a, b = (device.put(p) for p in moving(131, 250))
+    one, two = (ops.BlockPyramid(p, window=window) for p in (a, b))
+    assert one.shape == (131, 250)
+    expected = [device.get(x) for x in ops.block_motion(a, b, window=window)]
+    for pair in ((one, two), (a, two), (one, b)):
+        got = ops.block_motion(*pair)
+        assert all(np.array_equal(device.get(x), y) for x, y in zip(got, expected, strict=True))
+    back = [device.get(x) for x in ops.block_motion(b, a, window=window)]
+    assert all(np.array_equal(device.get(x), y) for x, y in zip(ops.block_motion(two, one), back, strict=True))
+
+
 def test_foreign_arrays(foreign):
     a, b = moving(40, 51)
     expected = ops.block_motion(a, b)
@@ -327,11 +355,21 @@ F, C = np.zeros((2, 3, 4), np.float32), np.zeros((3, 4), np.float32)
 FROZEN = np.zeros((2, 3, 4), np.float32)
 FROZEN.setflags(write=False)
 
+PYRAMID = ops.BlockPyramid(P, window=8, levels=2)
+
 BAD = {
-    "16 bits": (P.astype(np.uint16), P, {}, "a: expected uint8 .*; got uint16"),
-    "three dimensions": (P, P[:, :, None], {}, r"b: expected uint8 of shape \(height, width\)"),
-    "empty": (P[:0], P[:0], {}, "expected sides of 1 to 16384"),
-    "too wide": (np.zeros((1, 16385), np.uint8), P, {}, "expected sides of 1 to 16384"),
+    "pyramid of another window": (PYRAMID, P, {"window": 16}, "a: expected a pyramid of window 16 and 2 levels; got 8"),
+    "pyramid of other levels": (
+        P,
+        PYRAMID,
+        {"levels": 3},
+        "b: expected a pyramid of window 8 and 3 levels; got 8 and 2",
+    ),
+    "unlike pyramids": (PYRAMID, ops.BlockPyramid(P), {}, "b: expected a pyramid of window 8 and 2 levels; got 16"),
+    "16 bits": (P.astype(np.uint16), P, {}, "a: expected a picture of uint8 .*; got uint16"),
+    "three dimensions": (P, P[:, :, None], {}, r"b: expected a picture of uint8 and shape \(height, width\)"),
+    "empty": (P[:0], P[:0], {}, "a picture with sides of 1 to 16384"),
+    "too wide": (np.zeros((1, 16385), np.uint8), P, {}, "a picture with sides of 1 to 16384"),
     "mixed sizes": (P, P[:, :-1], {}, r"b: expected the shape of a, \(20, 30\); got \(20, 29\)"),
     "not an array": ("picture", P, {}, "expected an array"),
     "window": (P, P, {"window": 12}, "window: expected 8, 16 or 32; got 12"),

@@ -260,6 +260,18 @@ def test_any_layout_of_flow_and_weights(device, layout):
     assert np.array_equal(device.get(got), expected)
 
 
+def test_planes_of_unlike_layouts_and_steps_of_zero(device):
+    planes, flow = [noise((17, 33), np.uint8, seed) for seed in range(4)], wild((17, 33), 3)
+    planes[1] = np.broadcast_to(planes[1][:, :1], (17, 33))
+    planes[2] = np.broadcast_to(np.uint8(9), (17, 33))
+    laid = [planes[0], planes[1], planes[2], np.repeat(planes[3], 3, 1)[:, ::3]]
+    put = device.put if device.name == "cuda" else (lambda a: a)
+    for order in ([1, 2, 0, 3], [2, 0, 1], [3, 1]):
+        got = ops.warp([put(laid[k]) for k in order], device.put(flow))
+        for k, one in zip(order, got, strict=True):
+            assert np.array_equal(device.get(one), ops.warp(planes[k].copy(), flow))
+
+
 def test_packed_channels(device):
     rgb, flow = device.put(noise((17, 33, 3), np.uint8)), device.put(wild((17, 33), 3))
     out = device.put(np.zeros((17, 33, 3), np.uint8))

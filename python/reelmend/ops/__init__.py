@@ -8,17 +8,19 @@ the GPU. CPU and GPU run the same arithmetic and give the same bits.
 
 from ._dispatch import beside, copy, empty_like, to_host
 from ._memory import cast, largest, to_device
-from .blocks import block_motion
+from .blocks import BlockPyramid, block_motion
 from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
 from .dense import dense_flow
 from .exposure import exposure_map
 from .geometry import resize, resize_flow, warp, warp_blend
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
+from .scatter import project_flow, splat
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
 from .tone import apply_lut, map_tones
 
 __all__ = [
+    "BlockPyramid",
     "Term",
     "adaptive_warp",
     "apply_lut",
@@ -41,11 +43,13 @@ __all__ = [
     "lay_over",
     "map_tones",
     "median_flow",
+    "project_flow",
     "quantiles",
     "resize",
     "resize_flow",
     "rgb_to_yuv",
     "smooth_quantiles",
+    "splat",
     "to_device",
     "to_host",
     "trace",

@@ -30,7 +30,7 @@ def warp(
 ) -> Any:
     """A picture fetched along a flow (backward warp): out(x, y) = in(x + scale u, y + scale v).
 
-    planes    uint8, uint16 or float32 (finite): one plane (height, width), or one to four planes of one size
+    planes    uint8, uint16, float16 or float32 (finite): one plane (height, width), or one to four planes of one size
     flow      float32 (2, height, width): u to the right, then v down, in pixels; pixel centres lie at integers. Any
               strides: np.moveaxis(f, 2, 0) of a field (height, width, 2). NaN and infinity count as 0, and
               displacements are clamped to 2^20 pixels
@@ -42,7 +42,8 @@ def warp(
               dtype holds; give 1023 for 10-bit pictures. Floats are not clamped
     out       as the result: a plane for a plane, else planes (the result is a tuple); may not overlap the inputs
 
-    Whole displacements give the samples themselves, bit for bit. Sides are at most 65536. Errors: ArrayError.
+    Coordinates and sums are float32 whatever the samples are; float16 results are rounded once, ties to even, and not
+    clamped. Whole displacements give the samples themselves, bit for bit. Sides are at most 65536. Errors: ArrayError.
     Source of the filter: Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 1981.
     """
     inputs = as_planes(planes)
@@ -111,7 +112,7 @@ def resize(
 ) -> Array:
     """A plane in another size, its corners where they were: output x is centred at (x + 1/2) in / out - 1/2.
 
-    plane     uint8, uint16 or float32 (finite), (height, width)
+    plane     uint8, uint16, float16 or float32 (finite), (height, width)
     size      (height, width) of the result; or give out
     filter    "bilinear": between the two nearest centres each way, constant beyond the outer ones; it skips samples
               where it shrinks to less than half. "area": the mean over what an output pixel covers

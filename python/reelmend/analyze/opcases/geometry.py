@@ -58,7 +58,65 @@ def cases(picture: Picture) -> list[OpCase]:
         blend.peers["opencv"] = lambda: cv2.addWeighted(
             remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
         )
-    return [linear, cubic, blend, *_resizes(y, flow)]
+    return [linear, cubic, blend, *_blends(y, flow), *_resizes(y, flow)]
+
+
+def _blends(y: Array, flow: Array) -> list[OpCase]:
+    """Two frames blended as interpolation does it: visible parts weighted, three planes, maps made from flows."""
+    cv2 = cv2_or_none()
+    height, width = y.shape
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    back = -flow
+    weights = np.random.default_rng(4).random((height, width), np.float32)
+    three = tuple(np.ascontiguousarray(np.roll(y, k, 1)) for k in (0, 1, 2))
+    flows = {"flow_a": flow, "flow_b": back}
+    weighted = OpCase(
+        "warp_blend, luma planes, weights",
+        {"a": y, "b": y, **flows, "weight": weights},
+        lambda x, out: ops.warp_blend(x["a"], x["b"], x["flow_a"], x["flow_b"], x["weight"], out=out),
+        note="OpenCV: remap twice, then blendLinear; its maps are made before",
+    )
+    planes = OpCase(
+        "warp_blend, three planes",
+        {"a": three, "b": three, **flows},
+        lambda x, out: ops.warp_blend(x["a"], x["b"], x["flow_a"], x["flow_b"], 0.5, out=out),
+        note="OpenCV plane by plane, and on one packed picture; its maps are made before",
+    )
+    fresh = OpCase(
+        "warp_blend, luma planes, new flows",
+        {"a": y, "b": y, **flows},
+        lambda x, out: ops.warp_blend(x["a"], x["b"], x["flow_a"], x["flow_b"], 0.5, out=out),
+        note="OpenCV adds each flow to the grid, as it must for flows that are new",
+    )
+    if cv2 is None:
+        return [weighted, planes, fresh]
+    maps = [(column + f[0], row + f[1]) for f in (flow, back)]
+    sums = [(np.empty_like(row), np.empty_like(row)) for _ in range(2)]
+    rest, out, one, two = 1 - weights, np.empty_like(y), np.empty_like(y), np.empty_like(y)
+    packed, each_out = np.stack(three, -1), [np.empty_like(p) for p in three]
+    packed_out, packed_one, packed_two = (np.empty_like(packed) for _ in range(3))
+
+    def remap(picture: Array, place: tuple[Array, Array], to: Array) -> Array:
+        return np.asarray(cv2.remap(picture, *place, cv2.INTER_LINEAR, to, cv2.BORDER_REPLICATE))
+
+    def with_maps() -> object:
+        for f, (x, v) in zip((flow, back), sums, strict=True):
+            cv2.add(column, f[0], x)
+            cv2.add(row, f[1], v)
+        return cv2.addWeighted(remap(y, sums[0], one), 0.5, remap(y, sums[1], two), 0.5, 0, out)
+
+    weighted.peers["opencv"] = lambda: cv2.blendLinear(
+        remap(y, maps[0], one), remap(y, maps[1], two), weights, rest, out
+    )
+    planes.peers["opencv"] = lambda: [
+        cv2.addWeighted(remap(p, maps[0], one), 0.5, remap(p, maps[1], two), 0.5, 0, to)
+        for p, to in zip(three, each_out, strict=True)
+    ]
+    planes.peers["opencv, packed"] = lambda: cv2.addWeighted(
+        remap(packed, maps[0], packed_one), 0.5, remap(packed, maps[1], packed_two), 0.5, 0, packed_out
+    )
+    fresh.peers["opencv"] = with_maps
+    return [weighted, planes, fresh]
 
 
 def _resizes(y: Array, flow: Array) -> list[OpCase]:

@@ -14,8 +14,6 @@ from ..letterbox import Region
 
 __all__ = ["Estimator", "Motion", "estimator_for", "luma_of"]
 
-_LEAST = 16  # rows and columns that the engine is given at least
-
 
 @dataclass(slots=True)
 class Motion:
@@ -72,34 +70,53 @@ def _to_8_bits(luma: Array, depth: int) -> Array:
     return ops.apply_lut(luma, table, dither=False, dtype=np.uint8)
 
 
-class _Dis(Estimator):
-    """Dense inverse search by OpenCV."""
+class _Blocks(Estimator):
+    """Block search in the picture, or in a smaller one."""
 
-    def __init__(self, shrink: int) -> None:
-        import cv2
-
-        self.name = f"dense inverse search (OpenCV {cv2.__version__}) at 1/{shrink}"
-        self._shrink = shrink
-        api: Any = cv2  # the stubs of some releases leave DIS out
-        self._engine: Any = api.DISOpticalFlow_create(api.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._engine.setFinestScale(0)
+    def __init__(self, step: int, shrink: int = 1) -> None:
+        self.name = f"block search, windows of {2 * step * shrink} pixels every {step * shrink}"
+        self._step, self._shrink = step, shrink
 
     def prepare(self, luma: Array, depth: int) -> Any:
-        height, width = luma.shape
-        shrink = max(1, min(self._shrink, min(height, width) // _LEAST))
-        small = ops.resize(luma, (-(-height // shrink), -(-width // shrink)), filter="area")
-        return np.ascontiguousarray(_to_8_bits(small, depth))
-
-    def memory(self, width: int, height: int) -> int:
-        pixels = width * height // self._shrink**2
-        return pixels * (3 + 8 * 6 + 60)  # pictures, flows, the engine's pyramids
+        return _to_8_bits(_smaller(luma, self._shrink), depth)
 
     def match(self, a: Any, b: Any) -> Array:
-        if min(a.shape) < _LEAST:  # too small for the engine: as if nothing moved, which mixes the pictures
-            return np.zeros((2, *a.shape), np.float32)
-        return np.moveaxis(self._engine.calc(a, b, None), 2, 0)
+        flow, _ = ops.block_motion(a, b, step=self._step, window=2 * self._step)
+        # of a picture with a pixel a block
+        return ops.median_flow(flow * np.float32(1 / self._step))
+
+    def memory(self, width: int, height: int) -> int:
+        blocks = -(-width // self._step) * -(-height // self._step)
+        return width * height * 4 + blocks * 8 * 12
+
+
+class _Dense(Estimator):
+    """Dense inverse search in a smaller picture, begun where a block search in it ends: blocks find what moves far."""
+
+    def __init__(self, shrink: int, step: int = 8) -> None:
+        self.name = f"dense inverse search at 1/{shrink} of the size, begun by a block search"
+        self._shrink = shrink
+        self._blocks = _Blocks(step)
+
+    def prepare(self, luma: Array, depth: int) -> Any:
+        return _to_8_bits(_smaller(luma, self._shrink), depth)
+
+    def match(self, a: Any, b: Any) -> Array:
+        return ops.dense_flow(a, b, coarsest=0, initial=self._blocks.match(a, b))
+
+    def memory(self, width: int, height: int) -> int:
+        pixels = -(-width // self._shrink) * -(-height // self._shrink)
+        return pixels * (3 + 8 * 6 + 60)  # pictures, flows, what the search needs
+
+
+def _smaller(luma: Array, shrink: int) -> Array:
+    height, width = luma.shape
+    return ops.resize(luma, (-(-height // shrink), -(-width // shrink)), filter="area")
 
 
 def estimator_for(method: str, effort: str, device: str) -> Estimator:
     """The estimator of a method on a device."""
-    return _Dis(4 if effort == "fast" else 2)
+    fine = effort == "fine"
+    if method == "memc":
+        return _Blocks(4 if fine else 8)
+    return _Dense(1 if fine else 2)
