@@ -26,10 +26,11 @@ _CHANGES = 24
 
 @dataclass(slots=True)
 class Shown:
-    """A picture, the number of its shot, and the frames that repeat it."""
+    """A picture, the number of its shot, how it is built, and the frames that repeat it."""
 
     frame: Frame
     shot: int
+    structure: Structure
     repeats: list[Frame]
 
 
@@ -88,17 +89,17 @@ class Cadence:
             self._run = 1
         held = self._open
         if held is None:
-            self._open = Shown(frame, shot, [])
+            self._open = Shown(frame, shot, structure, [])
             return []
         if again and self._on and self._run <= LONGEST:
             held.repeats.append(frame)
             return []
         if again and held.repeats:
             # a hold: every frame of it is shown as it is, and motion starts from the last
-            alone = [Shown(f, held.shot, []) for f in (held.frame, *held.repeats)]
-            self._open = Shown(frame, shot, [])
+            alone = [Shown(f, held.shot, structure, []) for f in (held.frame, *held.repeats)]
+            self._open = Shown(frame, shot, structure, [])
             return alone
-        self._open = Shown(frame, shot, [])
+        self._open = Shown(frame, shot, structure, [])
         return [held]
 
     def flush(self) -> list[Shown]:

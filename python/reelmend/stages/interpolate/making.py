@@ -27,6 +27,7 @@ class Picture:
 
     region   the picture inside black bars
     time     when it is shown, on the clock of the output
+    light    mean of its samples, 0..1; `flat` where nothing is to be seen in it
     repeats  frames that show it again, and their times
     prepared  what the estimator keeps of it, by region
     motion   to the next picture, once known
@@ -37,6 +38,8 @@ class Picture:
     region: Region
     time: Fraction
     repeats: list[tuple[Frame, Fraction]]
+    light: float = 0.0
+    flat: bool = False
     prepared: dict[Region, Any] = field(default_factory=dict)
     motion: Motion | None = None
     motion_region: Region | None = None
@@ -125,6 +128,8 @@ class Maker:
         if self._method == "sample":
             return near
         if a.shot != b.shot:
+            if _fades(before, a, b, after):
+                return self._mix(a.frame, b.frame, float(t))
             return self._across(a, b, t, before, after)
         motion = a.motion
         if motion is None:
@@ -223,6 +228,18 @@ def _even(a: Picture, b: Picture, c: Picture) -> bool:
     """Whether b lies about half way in time between a and c, all of one shot."""
     one, two = b.time - a.time, c.time - b.time
     return a.shot == b.shot == c.shot and 4 * one <= 5 * two and 4 * two <= 5 * one
+
+
+def _fades(before: Picture | None, a: Picture, b: Picture, after: Picture | None) -> bool:
+    """Whether a picture without content is the end of a fade, or its beginning: the light goes on as in the interval
+    beside, where a cut to black or from it would be a jump."""
+    step = b.light - a.light
+    beside = 0.0
+    if b.flat and before is not None and before.shot == a.shot:
+        beside = a.light - before.light
+    elif a.flat and after is not None and after.shot == b.shot:
+        beside = after.light - b.light
+    return step * beside > 0 and abs(step) <= 2 * abs(beside)
 
 
 def _beside(before: Picture | None, a: Picture, b: Picture, region: Region) -> Motion | None:

@@ -54,7 +54,7 @@ class Interpolate(Stage):
     overlays     titles and logos that stand still in front of motion are kept still
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
-    nothing all the same. Where the motion of a pair cannot be known (dissolves, violent change), the frames are mixed.
+    nothing all the same. A fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent change), the frames are mixed.
     Black bars stay as they are.
     """
 
@@ -244,7 +244,7 @@ class _Runtime(StageRuntime):
         structure = structure_of(frame)
         shot = self._shots.number(structure)
         if not self._options._grouped:
-            return self._take([Shown(frame, shot, [])])
+            return self._take([Shown(frame, shot, structure, [])])
         return self._take(self._cadence.push(frame, shot, structure))
 
     def flush(self) -> list[Frame]:
@@ -273,7 +273,8 @@ class _Runtime(StageRuntime):
                 self._shot, self._letterbox = shown.shot, Letterbox()
             region = self._letterbox.look(shown.frame)
         repeats = [(frame, self._clock(frame.time)) for frame in shown.repeats]
-        return Picture(shown.frame, shown.shot, region, self._clock(shown.frame.time), repeats)
+        light, flat = float(shown.structure.fine.mean()), not shown.structure.ranks.any()
+        return Picture(shown.frame, shown.shot, region, self._clock(shown.frame.time), repeats, light, flat)
 
     def _clock(self, time: Fraction) -> Fraction:
         assert self._origin is not None
