@@ -54,8 +54,8 @@ class Interpolate(Stage):
     overlays     titles and logos that stand still in front of motion are kept still
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
-    nothing all the same. A fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent change), the frames are mixed.
-    Black bars stay as they are.
+    nothing all the same. A fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent
+    change), the frames are mixed. Black bars stay as they are.
     """
 
     name: ClassVar[str] = "interpolate"
@@ -300,7 +300,8 @@ class _Runtime(StageRuntime):
                 out.append(self._timed(b.frame, due))
             else:
                 made = self._maker.make(a, b, t, before, after)
-                if 2 * t >= 1 and made.planes is b.frame.planes:
+                moves_on = a.shot != b.shot and self._options.cuts == "extrapolate"
+                if 2 * t >= 1 and (moves_on or made.planes is b.frame.planes):
                     self._begin(b)
                 out.append(self._timed(made, due))
         self._before = self._pending.popleft()
