@@ -106,7 +106,7 @@ class _Dense(Estimator):
 
     def memory(self, width: int, height: int) -> int:
         pixels = -(-width // self._shrink) * -(-height // self._shrink)
-        return pixels * (3 + 8 * 6 + 60)  # pictures, flows, what the search needs
+        return pixels * (3 + 8 * 6 + 46)  # pictures, flows, what the search needs
 
 
 def _smaller(luma: Array, shrink: int) -> Array:

@@ -13,7 +13,7 @@ from ...errors import FormatError, OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Stage, StageRuntime, State
 from ..letterbox import Letterbox
-from ..shots import Shots
+from ..shots import FLASH, Shots
 from ..structure import structure_of
 from .cadence import LONGEST, Cadence, Shown
 from .estimate import estimator_for
@@ -26,6 +26,7 @@ METHODS = ("sample", "blend", "memc", "flow")
 Method = Literal["sample", "blend", "memc", "flow"]
 _MOVING = ("memc", "flow")
 _FASTEST = 1000  # frames a second
+_TABLES = 48 << 10  # bytes: how a frame is built
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,15 @@ class Interpolate(Stage):
             estimator = estimator_for(self.method, self.effort, device)
             notes.append(f"motion by {estimator.name}")
             memory += estimator.memory(info.width, info.height) + (info.width * info.height if self.overlays else 0)
-        held = self.latency + (LONGEST if self.repeats != "keep" else 1)
-        made = math.ceil(growth * (LONGEST if self.repeats != "keep" else 1))
+        shown = LONGEST if self._grouped else 1
+        # the pictures at work, those ahead and the one before, each as often as it may be shown, and the next one
+        held = shown * (3 + self._ahead) + (1 if self._grouped else 0)
+        made = 0 if self.method == "sample" else math.ceil(growth * shown) - (1 if self.factor is not None else 0)
         return Declaration(
             window=self.window,
             latency=self.latency,
             output=replace(info, rate=rate, time_base=self._tick(info), frames=frames),
-            memory=memory + (held + made + 1) * info.frame_bytes,
+            memory=memory + (held + made) * info.frame_bytes + (held + FLASH + 1) * _TABLES,
             device=device,
             state=self.state,
             notes=tuple(notes),
