@@ -93,7 +93,6 @@ def methods(fps: Fraction) -> dict[str, Method]:
         **{name: theirs(fps, options) for name, options in MINTERPOLATE.items()},
         "memc": ours(fps, method="memc"),
         "flow": ours(fps, method="flow"),
-        "flow, fine": ours(fps, method="flow", effort="fine"),
     }
 
 

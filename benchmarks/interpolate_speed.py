@@ -29,9 +29,8 @@ OURS: dict[str, dict[str, Any]] = {
     "blend": {"method": "blend"},
     "memc": {"method": "memc"},
     "flow": {"method": "flow"},
-    "flow, fine": {"method": "flow", "effort": "fine"},
 }
-PAIRS = {"sample": 240, "blend": 120, "flow, fine": 24}  # pairs a round; else 48
+PAIRS = {"sample": 240, "blend": 120}  # pairs a round; else 48
 THEIRS = 8
 
 

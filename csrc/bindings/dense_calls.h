@@ -45,6 +45,7 @@ void def_dense(py::module_& m) {
     const Search search{one.width, one.height, stride, patch_count(one.width, stride), patch_count(one.height, stride),
                         iterations};
     float* const grids = table<float>(in[4], {2, 3, search.rows, search.columns}, "patches");
+    if (in[4].size() / 2 > std::numeric_limits<int>::max()) fail("patches: too many; take a larger stride");
     const PatchGrid<float> patches{grids, search.columns, search.rows};
     const PatchGrid<float> others{grids + in[4].size() / 2, search.columns, search.rows};
     Coarser from{};

@@ -117,14 +117,19 @@ void trace(const FlowField<const float>& flow, const FlowField<const float>& bey
     for (int y = first; y < last; ++y) {
       for (int x = 0; x < width; x += kPixels) {
         const int n = std::min(kPixels, width - x);
-        std::fill(u[0], u[0] + n, 0.0f);
-        std::fill(u[1], u[1] + n, 0.0f);
+        load_row(flow.u.row(y) + x * flow.u.step, flow.u.step, f[0], n);
+        load_row(flow.v.row(y) + x * flow.v.step, flow.v.step, f[1], n);
+        if (beyond.u.data) {
+          load_row(beyond.u.row(y) + x * beyond.u.step, beyond.u.step, b[0], n);
+          load_row(beyond.v.row(y) + x * beyond.v.step, beyond.v.step, b[1], n);
+        }
         for (int step = 0; step <= rule.steps; ++step) {
-          chunk.aim_rows(u[0], u[1], 1.0f, x, y, n);
-          chunk.sample_pair(flow.u, flow.v, f[0], f[1], n);
-          if (beyond.u.data) {
-            chunk.sample_pair(beyond.u, beyond.v, b[0], b[1], n);
-          } else {
+          if (step > 0) {
+            chunk.aim_rows(u[0], u[1], 1.0f, x, y, n);
+            chunk.sample_pair(flow.u, flow.v, f[0], f[1], n);
+            if (beyond.u.data) chunk.sample_pair(beyond.u, beyond.v, b[0], b[1], n);
+          }
+          if (!beyond.u.data) {
             negate_row(f[0], b[0], n);
             negate_row(f[1], b[1], n);
           }

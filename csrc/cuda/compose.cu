@@ -47,13 +47,21 @@ struct Trace {
   FlowField<float> to_first, to_second;
 
   __device__ void operator()(int x, int y) const {
-    float u = 0.0f, v = 0.0f, fu = 0.0f, fv = 0.0f;
-    for (int step = 0; step <= rule.steps; ++step) {
+    float u = 0.0f, v = 0.0f;
+    float fu = flow.u.at(x, y), fv = flow.v.at(x, y);
+    float bu = -fu, bv = -fv;
+    if (beyond.u.data) {
+      bu = beyond.u.at(x, y);
+      bv = beyond.v.at(x, y);
+    }
+    traced(rule, fu, fv, bu, bv, &u, &v);
+    for (int step = 0; step < rule.steps; ++step) {
       const Shift su = shift_of(u, 1.0f);
       const Shift sv = shift_of(v, 1.0f);
       fu = sample_at<float, Filter::bilinear, Border::edge>(flow.u, x, y, su, sv);
       fv = sample_at<float, Filter::bilinear, Border::edge>(flow.v, x, y, su, sv);
-      float bu = -fu, bv = -fv;
+      bu = -fu;
+      bv = -fv;
       if (beyond.u.data) {
         bu = sample_at<float, Filter::bilinear, Border::edge>(beyond.u, x, y, su, sv);
         bv = sample_at<float, Filter::bilinear, Border::edge>(beyond.v, x, y, su, sv);

@@ -19,10 +19,10 @@
 
 // On a GPU loops over the blocks around are unrolled, or their vectors would lie in memory; the others are not.
 #if defined(__CUDA_ARCH__)
-#define RM_UNROLL _Pragma("unroll")
+#define RM_UNROLLED _Pragma("unroll")
 #define RM_ROLLED _Pragma("unroll 1")
 #else
-#define RM_UNROLL
+#define RM_UNROLLED
 #define RM_ROLLED
 #endif
 
@@ -103,7 +103,7 @@ struct BlockAround {
 
   RM_HD int distance(BlockVector a) const {
     int sum = 0;
-    RM_UNROLL
+    RM_UNROLLED
     for (int k = 0; k < kBlocksAround; ++k) sum += abs_i(a.u - m[k].u) + abs_i(a.v - m[k].v);
     return sum < kFarAway ? sum : kFarAway;
   }
@@ -118,7 +118,7 @@ RM_HD int around_y(int k) {
 
 RM_HD BlockAround block_around(const BlockField& f, int i, int j, int factor) {
   BlockAround out;
-  RM_UNROLL
+  RM_UNROLLED
   for (int k = 0; k < kBlocksAround; ++k) {
     const int x = clamp_index(i + around_x(k), f.columns);
     const int y = clamp_index(j + around_y(k), f.rows);
@@ -155,7 +155,7 @@ struct BlockSearch {
   // The vectors around, nothing, and `hint`.
   RM_HD BlockMatch candidates(BlockVector hint) const {
     BlockMatch best = at(place.kept(around.m[0]));
-    RM_UNROLL
+    RM_UNROLLED
     for (int k = 1; k < kBlocksAround; ++k) {
       if (!around.named(k)) test(place.kept(around.m[k]), &best);
     }
@@ -184,7 +184,7 @@ struct BlockSearch {
   // The vectors around a block whose own has this SAD.
   RM_HD BlockMatch taken_over(int sad) const {
     BlockMatch best{around.m[0], sad, kSadUnit * sad + weight * around.distance(around.m[0])};
-    RM_UNROLL
+    RM_UNROLLED
     for (int k = 1; k < kBlocksAround; ++k) {
       if (!around.named(k)) test(place.kept(around.m[k]), &best);
     }

@@ -17,9 +17,9 @@
 #include "ops/resize.h"
 
 #if defined(__CUDACC__)
-#define RM_UNROLL _Pragma("unroll")
+#define RM_UNROLL_ROWS _Pragma("unroll")
 #else
-#define RM_UNROLL _Pragma("GCC unroll 8")
+#define RM_UNROLL_ROWS _Pragma("GCC unroll 8")
 #endif
 
 namespace reelmend {
@@ -79,7 +79,7 @@ struct GradientSums {
 template <class Column>
 RM_HD GradientSums lane_gradients(const float* a, int stride, Column to) {
   GradientSums s{0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-  RM_UNROLL
+  RM_UNROLL_ROWS
   for (int r = 0; r < kPatch; ++r) {
     const float* const p = a + r * stride;
     const float gx = 0.5f * (p[1] - p[-1]);
@@ -105,7 +105,7 @@ template <class Column>
 RM_HD DifferenceSums lane_differences(const float* b, int stride, const PatchAim& w, Column of) {
   DifferenceSums s{0.0f, 0.0f, 0.0f, 0.0f};
   float above = w.left * b[0] + w.right * b[1];
-  RM_UNROLL
+  RM_UNROLL_ROWS
   for (int r = 0; r < kPatch; ++r) {
     const float* const p = b + (r + 1) * stride;
     const float below = w.left * p[0] + w.right * p[1];

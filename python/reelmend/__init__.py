@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .restore import RestoreResult, plan_restore, restore
     from .stage import Declaration, Fallback, Stage, StageRuntime
     from .stages.deflicker import Deflicker
+    from .stages.interpolate import Interpolate
     from .stream import Plan, Stream
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ _HOMES = {
     "Deflicker": ".stages.deflicker",
     "Fallback": ".stage",
     "Frame": ".frame",
+    "Interpolate": ".stages.interpolate",
     "PixelFormat": ".frame",
     "Plan": ".stream",
     "RestoreResult": ".restore",
@@ -51,6 +53,7 @@ __all__ = [
     "Deflicker",
     "Fallback",
     "Frame",
+    "Interpolate",
     "PixelFormat",
     "Plan",
     "ReelmendError",

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
-from .analyze.explain import Explainer, explain_paths, why_no_picture
-from .convert import to_host
+from .analyze.explain import explain_paths, why_no_picture
 from .errors import OptionError, ReelmendError
-from .frame import Frame, VideoInfo
-from .media import Prefetch, Source, open_source
-from .media.sinks import Sink, SinkPlan, container_of, open_sink, plan_sink
-from .stage import Finding, FindingSummary, Stage
+from .frame import VideoInfo
+from .media import Source, open_source
+from .media.sinks import SinkPlan, container_of, open_sink, plan_sink
+from .media.streams import Sound
+from .run import Explained, Interrupts, Progress, Run
+from .stage import Stage
 from .stream import Plan, Stream
 
 __all__ = ["Progress", "RestoreInterrupted", "RestorePlan", "RestoreResult", "plan_restore", "restore"]
@@ -30,30 +27,11 @@ _QUEUES = 224 << 20  # bytes of frames that wait before and behind the stages, a
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: frames read and handed on, of `total` where known; `time` of `length` seconds."""
-
-    frames_in: int
-    frames_out: int
-    total: int | None
-    time: Fraction | None
-    length: Fraction | None
-
-    @property
-    def share(self) -> float | None:
-        """0 to 1, by frames where their number is known, else by time; None where neither is."""
-        if self.total:
-            return min(1.0, self.frames_in / self.total)
-        if self.length and self.time is not None:
-            return min(1.0, max(0.0, float(self.time / self.length)))
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class RestoreResult:
     """What a run did.
 
     frames_in, frames_out  frames read and frames in the file
+    frames_made  of those handed on, the frames that the input did not have
     seconds      wall time
     plan         what the stages did
     notes        what could not be kept or was done otherwise, as sentences
@@ -74,6 +52,7 @@ class RestoreResult:
     output: str
     explain: tuple[str, ...] = ()
     summary: str = ""
+    frames_made: int = 0
 
 
 class RestoreInterrupted(KeyboardInterrupt):
@@ -111,14 +90,23 @@ class RestorePlan:
             f"from     {self.input}{count}{length}",
             f"colour   {', '.join(tags) if set(tags) != {'unspecified'} else 'not tagged'}",
             str(self.stages),
-            f"to       {self.output}",
+            f"to       {self.output}{self._size()}",
             f"encoder  {self.sink.encoder}",
         ]
         lines += [f"copied   {name}" for name in self.sink.copied]
+        lines += [f"sound    {how}" for how in self.sink.sound]
         lines += [f"explain  {name}" for name in self.explain]
         lines += [f"note     {note}" for note in self.notes]
         lines.append(f"memory   at most {self.memory / 2**20:.0f} MiB of frames and tables")
         return "\n".join(lines)
+
+    def _size(self) -> str:
+        """How much comes out, where it is not what goes in."""
+        if not self.stages.retimed:
+            return ""
+        count = f", about {self.stages.output.frames} frames" if self.stages.output.frames else ""
+        length = f", {float(self.length * self.stages.slower):.3f} s" if self.length else ""
+        return count + length
 
 
 def plan_restore(
@@ -133,6 +121,7 @@ def plan_restore(
     overwrite: bool = False,
     rate: Fraction | int | str = 24,
     explain: str | os.PathLike[str] | None = None,
+    audio: Sound = "stretch",
 ) -> RestorePlan:
     """The whole plan of a `restore` with the same arguments. The input is opened, nothing is written."""
     with open_source(input, rate=rate) as source:
@@ -140,7 +129,16 @@ def plan_restore(
         missing = why_no_picture() if paths else None
         plan = Stream.planned(stages, source.info, device)
         sink = plan_sink(
-            output, plan.output, source=source, encoder=encoder, crf=crf, preset=preset, overwrite=overwrite
+            output,
+            plan.output,
+            source=source,
+            encoder=encoder,
+            crf=crf,
+            preset=preset,
+            overwrite=overwrite,
+            retimed=plan.retimed,
+            slower=plan.slower,
+            audio=audio,
         )
         notes = (*source.notes, *sink.notes, *([missing] if missing else ()))
         return RestorePlan(
@@ -166,83 +164,6 @@ def _explain_paths(
     return explain_paths(explain, output, overwrite=overwrite, frames=frames)
 
 
-class _Explained:
-    """What the first stage that has something to tell tells: to files as the run goes, and summed up.
-
-    Whatever goes wrong in it ends the telling and not the run.
-    """
-
-    def __init__(self, table: str, picture: str) -> None:
-        self.files: tuple[str, ...] = ()
-        self._explainer = Explainer(table, picture)
-        self.notes = self._explainer.notes
-        self._stage = ""
-        self._broken = False
-        self._summary: FindingSummary | None = None
-
-    @property
-    def summary(self) -> str:
-        return str(self._summary) if self._summary is not None else ""
-
-    def hear(self, stage: str, finding: Finding) -> None:
-        self._stage = self._stage or stage
-        if stage != self._stage or self._broken:
-            return
-        try:
-            self._summary = self._summary or finding.summary()
-            self._summary.add(finding)
-            self._explainer.add(finding.as_dict())
-        except Exception as error:
-            self._broken = True
-            self.notes.append(f"explain: stopped after {self._explainer.rows} frames ({error})")
-
-    def finish(self) -> None:
-        """Close and draw. A Ctrl-C while it draws is let through."""
-        try:
-            told = (self._summary.verdict, self._summary.words) if self._summary is not None else ()
-            self.files = self._explainer.finish(*told)
-        except Exception as error:
-            self.notes.append(f"explain: {error}")
-
-
-class _Interrupts:
-    """Holds a Ctrl-C back while a stage works, so that no frame is lost half way; the second one goes through."""
-
-    def __init__(self) -> None:
-        self._busy = False
-        self._pending = False
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._busy or self._pending:
-            raise KeyboardInterrupt
-        self._pending = True
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        mine = []
-        if threading.current_thread() is threading.main_thread():
-            # The command line has SIGTERM mean the same; handlers of other programs are left alone.
-            mine = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
-        for number in mine:
-            signal.signal(number, self._handle)
-        try:
-            yield
-        finally:
-            for number in mine:
-                signal.signal(number, signal.default_int_handler)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        self._busy = True
-        try:
-            yield
-        finally:
-            self._busy = False
-        if self._pending:
-            self._pending = False
-            raise KeyboardInterrupt
-
-
 def restore(
     input: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -257,6 +178,7 @@ def restore(
     limit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     explain: str | os.PathLike[str] | None = None,
+    audio: Sound = "stretch",
 ) -> RestoreResult:
     """Restore a video file, with its sound, subtitles, chapters and tags, at its exact times.
 
@@ -270,6 +192,8 @@ def restore(
     explain   tell what was found and done, frame by frame: a table (PATH.csv, written as the run goes) and a picture
               of it (PATH.png, with the extra `plot`). PATH is a base name, either name, or a folder; "" names them
               after the output: steady.explain.csv. Existing ones are replaced only with `overwrite`
+    audio     sound in slow motion: "stretch" it at its pitch, so that it stays with the picture (encoded anew), "keep"
+              it as it is (copied; it ends early), or "drop" it. Without slow motion sound is copied, unless dropped
 
     Decoding, the stages and encoding overlap in three threads. A damaged input gives a file of all its good
     frames and `problem` in the result. Ctrl-C closes the file and raises RestoreInterrupted. Any error leaves
@@ -280,16 +204,25 @@ def restore(
     begin = time.perf_counter()
     with open_source(input, rate=rate) as source:
         paths = _explain_paths(explain, source, os.fspath(output), overwrite)
-        explained = _Explained(*paths) if paths else None
+        explained = Explained(*paths) if paths else None
         stream = Stream(stages, source.info, device=device)
         if explained is not None:
             stream.listen(explained.hear)
         plan = stream.plan
         sink = open_sink(
-            output, plan.output, source=source, encoder=encoder, crf=crf, preset=preset, overwrite=overwrite
+            output,
+            plan.output,
+            source=source,
+            encoder=encoder,
+            crf=crf,
+            preset=preset,
+            overwrite=overwrite,
+            retimed=plan.retimed,
+            slower=plan.slower,
+            audio=audio,
         )
-        interrupts = _Interrupts()
-        run = _Run(source, stream, sink, limit, progress, interrupts)
+        interrupts = Interrupts()
+        run = Run(source, stream, sink, limit, progress, interrupts)
         interrupted = False
         with interrupts.installed():
             try:
@@ -325,73 +258,11 @@ def restore(
             os.fspath(output),
             explained.files if explained is not None else (),
             explained.summary if explained is not None else "",
+            run.frames_made,
         )
     if interrupted:
         raise RestoreInterrupted(result)
     return result
-
-
-class _Run:
-    def __init__(
-        self,
-        source: Source,
-        stream: Stream,
-        sink: Sink,
-        limit: int | None,
-        progress: Callable[[Progress], None] | None,
-        interrupts: _Interrupts,
-    ) -> None:
-        self.frames_in = 0
-        self._source = source
-        self._stream = stream
-        self._sink = sink
-        self._limit = limit
-        self._progress = progress
-        self._interrupts = interrupts
-        self._left: deque[Frame] = deque()  # flushed, not yet handed on
-        self._reader = Prefetch(source)
-
-    def all(self) -> None:
-        frames_out = 0
-        total, length = self._source.info.frames, self._source.seconds
-        if self._limit:
-            total = min(total or self._limit, self._limit)
-        for frame in self._reader:
-            with self._interrupts.held():
-                ready = self._stream.push(frame)
-                self.frames_in += 1
-                for made in ready:
-                    self._sink.write(to_host(made))
-                frames_out += len(ready)
-            if self._progress is not None:
-                self._progress(Progress(self.frames_in, frames_out, total, frame.time, length))
-            if self._limit is not None and self.frames_in >= self._limit:
-                break
-        early = self._limit is not None and self.frames_in >= self._limit
-        if early:
-            self._reader.close()
-        self._flush()
-        if early:
-            self._sink.stop(None)
-        self._sink.close()
-        self._reader.close()
-
-    def _flush(self) -> None:
-        for made in self._stream.flush():
-            self._sink.write(to_host(made))
-
-    def give_up(self, flush: bool = True) -> None:
-        """Stop reading, keep what there is. Never raises an ordinary error."""
-        try:
-            self._source.detach()
-            self._reader.close(0.2)
-            if flush:
-                self._flush()
-        except Exception:
-            pass
-        finally:
-            self._sink.stop()
-            self._reader.close(0.5)
 
 
 class _CallableModule(ModuleType):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, Literal, Protocol
 
 from .errors import OptionError
@@ -31,6 +32,8 @@ class Declaration:
     window     (past, future) frames of its input that a result may depend on
     latency    frames pushed before the first one comes out
     output     what its output looks like (size, format, rate)
+    retimed    whether frames come out at other times than they went in, or others than went in
+    slower     how many times as slow the output plays; time is stretched from the first frame's on
     memory     bytes held at most, frames and tables together
     engines    names of networks it runs
     """
@@ -44,6 +47,8 @@ class Declaration:
     engines: tuple[str, ...] = ()
     fallbacks: tuple[Fallback, ...] = ()
     notes: tuple[str, ...] = ()
+    retimed: bool = False
+    slower: Fraction = Fraction(1)
 
 
 class Finding(Protocol):

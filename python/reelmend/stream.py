@@ -30,6 +30,16 @@ class Plan:
         return self.stages[-1][1].output if self.stages else self.input
 
     @property
+    def slower(self) -> Fraction:
+        """How many times as slow the output plays, over all stages."""
+        return math.prod((d.slower for _, d in self.stages), start=Fraction(1))
+
+    @property
+    def retimed(self) -> bool:
+        """Whether any stage gives frames at other times than it was given them."""
+        return any(d.retimed for _, d in self.stages)
+
+    @property
     def latency(self) -> int:
         """Input frames pushed before the first output frame, over all stages, rounded up.
 

@@ -87,11 +87,12 @@ def reference(a: np.ndarray, b: np.ndarray, initial: np.ndarray, stride: int, it
     found = {k: p.descend(start(p), iterations) for k, p in patches.items()}
     better = {}
     for (j, i), p in patches.items():
-        best = own = found[j, i]
+        best = own = tried = found[j, i]
         for dj, di in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
             there = found.get((min(max(j + dj, 0), len(rows) - 1), min(max(i + di, 0), len(columns) - 1)))
-            if np.hypot(*(there - best)) >= 1 and p.residual(there) < p.residual(best):
-                best = there
+            if np.hypot(*(there - best)) >= 1 and np.hypot(*(there - tried)) >= 1:
+                tried = there
+                best = there if p.residual(there) < p.residual(best) else best
         better[j, i] = own if best is own else p.descend(best, iterations)
     total, weight = np.zeros((2, height + 8, width + 8)), np.zeros((height + 8, width + 8))
     for k, p in patches.items():

@@ -65,13 +65,12 @@ INSIDE = np.s_[24:-24, 32:-32]
 
 
 @pytest.mark.parametrize("method", MOVING)
-@pytest.mark.parametrize("effort", ["fast", "fine"])
 @pytest.mark.parametrize("step", [(2, 0), (6, 0), (-4, 2), (3, 5)], ids=str)
-def test_an_even_shift_is_made_between(method, effort, step):
+def test_an_even_shift_is_made_between(method, step):
     def at(t):
         return view(40 + step[0] * t, 4 + step[1] * t)
 
-    out = luma(run([at(t) for t in range(7)], method=method, effort=effort))
+    out = luma(run([at(t) for t in range(7)], method=method))
     for k in range(1, 12, 2):
         assert psnr(out[k], at(k / 2), INSIDE) > 45
 
@@ -296,11 +295,10 @@ TITLE = (titled(view(20)) != view(20)) & (titled(view(60)) != view(60))
 
 
 @pytest.mark.parametrize("method", MOVING)
-@pytest.mark.parametrize("effort", ["fast", "fine"])
-def test_a_title_over_motion_stays(method, effort):
+def test_a_title_over_motion_stays(method):
     quality = {}
     for kept in (True, False):
-        out = luma(run([titled(view(20 + 5 * t)) for t in range(14)], method=method, effort=effort, overlays=kept))
+        out = luma(run([titled(view(20 + 5 * t)) for t in range(14)], method=method, overlays=kept))
         quality[kept] = min(psnr(out[k], titled(view(20 + 5 * k / 2)), TITLE) for k in range(19, 26, 2))
     assert quality[True] > 34
     assert quality[True] > quality[False] + 6
@@ -387,12 +385,11 @@ SIZES = [(1, 1), (1, 2), (2, 1), (7, 1), (1, 7), (7, 7), (2, 64), (64, 2), (15, 
 @pytest.mark.parametrize("name", ["yuv420p", "gbrp10"])
 def test_tiny_and_odd_sizes(size, name):
     for method in METHODS:
-        for effort in ("fast", "fine"):
-            pictures = [view(20 + t)[: size[0], : size[1]] for t in range(5)]
-            out = run([as_format(p, name, t) for t, p in enumerate(pictures)], method=method, effort=effort)
-            assert len(out) == 10
-            for f in out:
-                assert [tuple(p.shape) for p in f.planes] == list(f.format.plane_shapes(size[1], size[0]))
+        pictures = [view(20 + t)[: size[0], : size[1]] for t in range(5)]
+        out = run([as_format(p, name, t) for t, p in enumerate(pictures)], method=method)
+        assert len(out) == 10
+        for f in out:
+            assert [tuple(p.shape) for p in f.planes] == list(f.format.plane_shapes(size[1], size[0]))
 
 
 def test_sources_are_never_written_to():

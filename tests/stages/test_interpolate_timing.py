@@ -280,12 +280,16 @@ def test_one_frame_two_frames_and_none(method, repeats):
     assert two[0].planes is frames[0].planes
 
 
-@pytest.mark.parametrize("options", [{"rate": 60}, {"factor": 3}, {"slow_motion": 3}], ids=str)
+def parted_clip():
+    """Eight frames, a gap of 100, eight more."""
+    return [f.replace(pts=f.pts + 100 * (k >= 8), discontinuity=k == 8) for k, f in enumerate(even(PAL, 16))]
+
+
+@pytest.mark.parametrize("options", [{"factor": 3}, {"slow_motion": 3}], ids=str)
 @pytest.mark.parametrize("method", ["sample", "flow"])
-def test_a_gap_starts_afresh(options, method):
+def test_a_gap_parts_the_clip(options, method):
     """Both parts come out as two clips would, and the gap is told once."""
-    frames = even(PAL, 16)
-    parted = [f.replace(pts=f.pts + 100 * (k >= 8), discontinuity=k == 8) for k, f in enumerate(frames)]
+    parted = parted_clip()
     out = run(parted, PAL, method=method, **options)
     assert [f.discontinuity for f in out].count(True) == 1
     at = next(k for k, f in enumerate(out) if f.discontinuity)
@@ -299,10 +303,27 @@ def test_a_gap_starts_afresh(options, method):
     assert all(a.time < b.time for a, b in pairwise(out))
 
 
+@pytest.mark.parametrize("method", ["sample", "blend", "flow"])
+@pytest.mark.parametrize("rate", [F(60), F(24000, 1001), F(50)], ids=str)
+def test_a_constant_rate_keeps_its_grid_behind_a_gap(method, rate):
+    parted = parted_clip()
+    out = run(parted, PAL, method=method, rate=rate)
+    (at,) = (k for k, f in enumerate(out) if f.discontinuity)
+    gap, end = parted[8].time, end_of(parted)
+    grid = [k / rate for k in range(math.ceil(end * rate))]
+    assert [f.time for f in out] == [t for t in grid if t < 8 * F(1, 25) or t >= gap]
+    assert out[at].time == min(t for t in grid if t >= gap)
+
+
 def test_flushed_it_can_be_pushed_again():
-    frames = even(FILM, 10)
+    for frames in (even(FILM, 10), even(FILM, 1)):
+        check_again(frames)
+
+
+def check_again(frames):
     stream = Stream([Interpolate(rate=60)], info_of(frames, FILM))
     once, again = (list(stream.process(frames)) for _ in range(2))
+    assert once
     for a, b in zip(once, again, strict=True):
         assert (a.time, a.duration, a.cut, a.made) == (b.time, b.duration, b.cut, b.made)
         assert np.array_equal(a.planes[0], b.planes[0])
@@ -440,7 +461,6 @@ def test_rates_are_exact(rate):
         ({"slow_motion": "1/2"}, "slow_motion"),
         ({"slow_motion": 1001}, "slow_motion"),
         ({"rate": 60, "method": "rife"}, "one of sample, blend, memc, flow"),
-        ({"rate": 60, "effort": "best"}, "effort"),
         ({"rate": 60, "cuts": "mix"}, "cuts"),
         ({"rate": 60, "repeats": "drop"}, "repeats"),
         ({"rate": 60, "overlays": 1}, "overlays is 1; expected True or False"),

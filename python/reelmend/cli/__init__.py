@@ -25,6 +25,8 @@ _EPILOG = """\
 examples:
   reelmend restore film.mp4 steady.mp4 --deflicker       remove flicker; sound and subtitles are copied
   reelmend restore film.mp4 steady.mp4 --deflicker --dry-run   show the whole plan, write nothing
+  reelmend restore film.mp4 smooth.mp4 --fps 60          make new frames between those there are
+  reelmend restore film.mp4 slow.mp4 --slow-motion 4     4 times as slow; sound keeps its pitch
   reelmend demo                                          see what it does, before and after
   reelmend doctor                                        what this machine offers, and what is missing
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+from .newframes import add_new_frames, new_frames, rate
 
 if TYPE_CHECKING:
     from ..restore import Progress, RestoreResult
@@ -19,7 +21,7 @@ __all__ = ["add_parser", "run"]
 
 _DESCRIPTION = """\
 Restore a video. Say what to do with one or more of the flags below; sound, subtitles, chapters, tags and the exact
-time of every frame are kept. What cannot be kept is said.
+time of every frame are kept. What cannot be kept is said. Flicker is removed first, then new frames are made.
 """
 
 _EPILOG = """\
@@ -31,6 +33,10 @@ examples:
   reelmend restore scan/ steady.mkv --deflicker --rate 18 --encoder ffv1     pictures in, lossless out
   reelmend restore film.mov steady.mov --deflicker --encoder prores
   reelmend restore film.mp4 steady.mp4 --deflicker --deflicker-protect 1700,40,1880,120     leaves a logo alone
+  reelmend restore film.mp4 smooth.mp4 --fps 60                              any rate to any rate, exactly timed
+  reelmend restore film.mp4 smooth.mp4 --factor 2                            twice the frames; uneven times stay so
+  reelmend restore film.mp4 slow.mp4 --slow-motion 4                         4 times as slow; sound keeps its pitch
+  reelmend restore scan/ film.mkv --rate 16 --deflicker --fps 24             scans at 16 a second become 24
   reelmend restore film.mp4 steady.mp4 --deflicker --dry-run                 the whole plan, nothing written
   reelmend restore film.mp4 steady.mp4 --deflicker --explain                 what was found and done, frame by frame
   ffmpeg -i film.mp4 -f yuv4mpegpipe - | reelmend restore - - --deflicker | x264 --demuxer y4m -o out.mkv -
@@ -83,6 +89,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="PICTURE",
         help="a gray picture as large as the video: white where to remove flicker, black where not",
     )
+    add_new_frames(parser)
     what.add_argument(
         "--explain",
         nargs="?",
@@ -105,10 +112,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument("--overwrite", action="store_true", help="replace OUT, and the files of --explain, if they exist")
     how.add_argument(
         "--rate",
-        type=_rate,
-        default=Fraction(24),
-        metavar="FPS",
-        help="frames a second of pictures: 24, 30000/1001 ...",
+        type=rate,
+        metavar="RATE",
+        help="only where IN is pictures, which have no times: how many of them make a second, 18 or 30000/1001 "
+        "(default 24). For new frames see --fps",
     )
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
@@ -117,16 +124,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     run_group.add_argument("--quiet", action="store_true", help="errors and warnings only")
     run_group.add_argument("--json", action="store_true", help="print the result (or plan) as JSON on stdout")
     parser.set_defaults(run=run)
-
-
-def _rate(text: str) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if rate <= 0:
-        raise argparse.ArgumentTypeError(f"expected frames a second such as 24 or 30000/1001; got {text!r}")
-    return rate
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
@@ -155,12 +152,27 @@ def _stages(args: argparse.Namespace) -> list[Stage]:
                 mask=read_mask(args.deflicker_mask) if args.deflicker_mask else None,
             )
         )
+    stages += new_frames(args)
     if not stages:
         raise OptionError(
             "nothing to do: say what to restore, such as  reelmend restore "
             f"{args.input} {args.output} --deflicker  (see  reelmend restore --help)"
         )
     return stages
+
+
+def _input_rate(args: argparse.Namespace) -> Fraction:
+    """Pictures a second. Raises OptionError where the input has times of its own, and new frames may be meant."""
+    if args.rate is None:
+        return Fraction(24)
+    from ..media.folder import looks_like_pattern
+
+    if not os.path.isdir(args.input) and not looks_like_pattern(args.input):
+        raise OptionError(
+            f"--rate is the rate of a folder of pictures, and {args.input} is not one: it has its own times; "
+            f"for other frames a second use --fps {args.rate}"
+        )
+    return Fraction(args.rate)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -178,8 +190,9 @@ def run(args: argparse.Namespace) -> int:
         "crf": args.crf,
         "preset": args.preset,
         "overwrite": args.overwrite,
-        "rate": args.rate,
+        "rate": _input_rate(args),
         "explain": args.explain,
+        "audio": args.audio or "stretch",
     }
     if args.dry_run:
         plan = plan_restore(args.input, args.output, **common)
@@ -224,9 +237,10 @@ def _report(args: argparse.Namespace, result: RestoreResult, said: tuple[str, ..
             if note not in said:
                 print(f"reelmend: note: {note}", file=sys.stderr)
         speed = result.frames_in / result.seconds if result.seconds else 0.0
+        grown = f" from {result.frames_in}" if result.frames_out != result.frames_in else ""
         print(
-            f"reelmend: {result.frames_out} frames in {result.seconds:.1f} s ({speed:.1f} fps) to {result.output}, "
-            f"{result.encoder}",
+            f"reelmend: {result.frames_out} frames{grown} in {result.seconds:.1f} s ({speed:.1f} fps) "
+            f"to {result.output}, {result.encoder}",
             file=sys.stderr,
         )
     _explain(args, result)
@@ -239,6 +253,7 @@ def _report(args: argparse.Namespace, result: RestoreResult, said: tuple[str, ..
                     "output": result.output,
                     "frames_in": result.frames_in,
                     "frames_out": result.frames_out,
+                    "frames_made": result.frames_made,
                     "seconds": round(result.seconds, 3),
                     "encoder": result.encoder,
                     "plan": str(result.plan).splitlines(),

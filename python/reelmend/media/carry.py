@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
 import av
-from av.stream import Discard, Disposition
+from av.stream import Disposition
 
-__all__ = ["Carried", "container_tags", "plan_streams", "stream_tags"]
+from .clock import UNCHANGED, Pace
+
+__all__ = ["Carried", "container_tags", "describe", "holds", "shifted", "stream_tags", "when"]
 
 # Tags that describe the old file, not the film; each muxer writes its own.
 _STALE = {
@@ -47,10 +49,16 @@ def stream_tags(metadata: Mapping[str, str], *, video: bool = False) -> dict[str
 
 
 class Carried:
-    """One stream to copy: where it comes from, and where it goes once the output is open."""
+    """One stream to copy: where it comes from, and where it goes once the output is open.
 
-    def __init__(self, stream: Any) -> None:
+    pace   how its times follow the source's
+    until  a time of the output at which it ends, once that is known
+    """
+
+    def __init__(self, stream: Any, pace: Pace = UNCHANGED) -> None:
         self.source = stream
+        self.pace = pace
+        self.until: Fraction | None = None
         self.picture: bytes | None = None  # a cover that becomes an attachment
         self.target: Any = None
 
@@ -74,9 +82,27 @@ class Carried:
         self.target = container.add_stream_from_template(source, opaque=True)
         self.target.metadata.clear()
         self.target.metadata.update(stream_tags(source.metadata))
-        if container.format.name == "mov" and source.language in _MOV_LANGUAGES:
-            self.target.metadata["language"] = _MOV_LANGUAGES[source.language]
-        self.target.disposition = source.disposition
+        self.tag(container)
+
+    def tag(self, container: Any) -> None:
+        """Say of the output's stream what the source says of its own."""
+        if container.format.name == "mov" and self.source.language in _MOV_LANGUAGES:
+            self.target.metadata["language"] = _MOV_LANGUAGES[self.source.language]
+        self.target.disposition = self.source.disposition
+
+    def due(self, packet: Any) -> Fraction | None:
+        """When a packet is to be handed on, in seconds of the output."""
+        at = when(packet)
+        return None if at is None else self.pace.at(at)
+
+    def packets(self, packet: Any) -> Iterator[Any]:
+        """What a packet of the source becomes, in times of the output."""
+        self.pace.move(packet)
+        yield packet
+
+    def rest(self) -> Iterator[Any]:
+        """What is still held at the end, up to `until`."""
+        yield from ()
 
 
 def describe(stream: Any) -> str:
@@ -88,7 +114,7 @@ def describe(stream: Any) -> str:
     return f"{kind} #{stream.index} ({', '.join(words)})"
 
 
-def _holds(container: str, carried: Carried) -> bool:
+def holds(container: str, carried: Carried) -> bool:
     """True if this muxer writes a header with the stream in it."""
     try:
         out = av.open(io.BytesIO(), "w", format=container)
@@ -102,42 +128,6 @@ def _holds(container: str, carried: Carried) -> bool:
     finally:
         carried.target = None
     return True
-
-
-def _elsewhere(container: str, stream: Any) -> str:
-    for other, ending in (("matroska", ".mkv"), ("mov", ".mov"), ("mp4", ".mp4")):
-        carried = Carried(stream)
-        if other != container and not (carried.cover and other == "mov") and _holds(other, carried):
-            return f"; an output ending in {ending} can"
-    return ", nor can any other"
-
-
-def _made_anew(container: str, stream: Any, chapters: bool) -> bool:
-    """True for a track that the output's muxer makes itself: chapter titles (a track the demuxer discards) and,
-    in MP4, time code (from the tag on the video)."""
-    if stream.type != "data":
-        return False
-    titles = chapters and stream.discard == Discard.all
-    return bool(titles or (container in ("mp4", "mov") and stream.metadata.get("timecode")))
-
-
-def plan_streams(
-    container: str, streams: Sequence[Any], *, chapters: bool, early: Sequence[Any] = ()
-) -> tuple[list[Carried], list[str]]:
-    """The streams this container can hold, and a sentence for each that it cannot."""
-    kept: list[Carried] = []
-    dropped: list[str] = []
-    for stream in streams:
-        if _made_anew(container, stream, chapters):
-            continue
-        carried = Carried(stream)
-        if carried.cover and container == "matroska":
-            carried.picture = next((bytes(p) for p in early if p.stream_index == stream.index), None)
-        if (carried.cover and container == "mov") or not _holds(container, carried):
-            dropped.append(f"{describe(stream)} dropped: {container} cannot hold it{_elsewhere(container, stream)}")
-        else:
-            kept.append(carried)
-    return kept, dropped
 
 
 def shifted(packet: Any, by: Fraction) -> None:

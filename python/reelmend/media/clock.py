@@ -1,4 +1,4 @@
-"""One clock for a file whose time starts again in the middle (joined recordings)."""
+"""Clocks: one for a file whose time starts again in the middle (joined recordings), and one for slow motion."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["Clock"]
+__all__ = ["UNCHANGED", "Clock", "Pace"]
 
 _JUMP = Fraction(1)  # seconds back in decoding time that no reordering explains
 
@@ -63,3 +63,35 @@ class Clock:
             if packet.dts is not None:
                 packet.dts += ticks
         return again
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time in the output follows the source's: stretched `slower` times, from `origin` (seconds) on."""
+
+    origin: Fraction = Fraction(0)
+    slower: Fraction = Fraction(1)
+
+    def at(self, time: Fraction) -> Fraction:
+        """When the output shows what the source shows at `time`; nothing that was not before zero is moved there."""
+        return max(self.origin + (time - self.origin) * self.slower, min(time, Fraction(0)))
+
+    def move(self, packet: Any) -> None:
+        """Set a packet's times to the output's, to the nearest tick of its own time base."""
+        if self.slower == 1:
+            return
+        tick = packet.time_base
+        if packet.duration:
+            begin = packet.pts if packet.pts is not None else packet.dts
+            if begin is not None:
+                packet.duration = self._tick(begin + packet.duration, tick) - self._tick(begin, tick)
+        if packet.pts is not None:
+            packet.pts = self._tick(packet.pts, tick)
+        if packet.dts is not None:
+            packet.dts = self._tick(packet.dts, tick)
+
+    def _tick(self, ticks: int, tick: Fraction) -> int:
+        return round(self.at(ticks * tick) / tick)
+
+
+UNCHANGED = Pace()

@@ -15,6 +15,7 @@ from ..frame import Frame, Range, VideoInfo
 from . import carry
 from .base import TICKS
 from .boxes import mend_index
+from .clock import UNCHANGED, Pace
 from .encoders import Choice, frame_duration_flag, output_colour, settings
 from .hdr import hdr_of
 from .pixels import to_av
@@ -34,12 +35,17 @@ _MUXER_OPTIONS["mov"] = _MUXER_OPTIONS["ipod"] = _MUXER_OPTIONS["mp4"]
 _MUXER_OPTIONS["matroska"]["avoid_negative_ts"] = "disabled"
 _MUXER_OPTIONS["webm"] = _MUXER_OPTIONS["matroska"]
 
+# Encoders that write a frame's closed captions unless told otherwise.
+_CAPTIONING = ("libx264", "libx265", "h264_nvenc", "hevc_nvenc")
+
 
 class Muxer:
     """One output file, used by one thread at a time.
 
     due      called with a time in seconds: packets of other streams up to it, which go before the video there
     note     told what could not be kept
+    pace     how times of other streams follow the source's
+    retimed  whether frames are at other times than the source's
     cancel   set from any thread: nothing more is encoded
     written  frames encoded, or in the file once finished; last: time of the newest
     """
@@ -55,6 +61,8 @@ class Muxer:
         quality: tuple[int | None, str | None],
         due: Callable[[Fraction | None], Iterator[Any]],
         note: Callable[[str], None],
+        pace: Pace = UNCHANGED,
+        retimed: bool = False,
     ) -> None:
         self.path = path
         self.info = info
@@ -71,7 +79,10 @@ class Muxer:
         self._crf, self._preset = quality
         self._due = due
         self._note = note
-        self._time_base = info.time_base
+        self._pace = pace
+        self._retimed = retimed
+        # a time base is two 32-bit numbers to FFmpeg
+        self._time_base = info.time_base if info.time_base.denominator < 1 << 31 else Fraction(1, 1_000_000)
         self._container: Any = None
         self._stream: Any = None
         self._previous: int | None = None
@@ -100,6 +111,8 @@ class Muxer:
         data = first.side_data if first is not None else {}
         hdr = hdr_of(data)
         options, notes = settings(self.choice, info, self._crf, self._preset, hdr)
+        if self._retimed and self.choice.codec in _CAPTIONING:
+            options["a53cc"] = "0"
         for note in notes:
             self._note(note)
         if "DYNAMIC_HDR_PLUS" in data or "DOVI_METADATA" in data or "DOVI_RPU_BUFFER" in data:
@@ -155,9 +168,9 @@ class Muxer:
         chapters = source.chapters
         if chapters:
             for chapter in chapters:
-                move = round(self.shift / chapter["time_base"])
-                chapter["start"] += move
-                chapter["end"] += move
+                tick = chapter["time_base"]
+                for edge in ("start", "end"):
+                    chapter[edge] = round((self._pace.at(chapter[edge] * tick) + self.shift) / tick)
             out.set_chapters(chapters)
 
     def encode(self, frame: Frame) -> None:
@@ -209,16 +222,21 @@ class Muxer:
             if not carried.cover:
                 return  # a muxer cannot place a packet without a time
             packet.pts = packet.dts = 0
+        for moved in carried.packets(packet):
+            self._mux_carried(carried, moved)
+
+    def _mux_carried(self, carried: carry.Carried, packet: Any) -> None:
         if self.shift:
             carry.shifted(packet, self.shift)
+        index = carried.source.index
         if packet.dts is not None:
-            last = self._decoded.get(packet.stream_index)
+            last = self._decoded.get(index)
             strict = carried.source.type in ("audio", "video")
             if last is not None and packet.dts < last + strict:  # a muxer refuses it, and with it the whole file
                 self._note(f"{carried} has packets that go back in time: moved to the time of the one before")
                 packet.pts = None if packet.pts is None else max(packet.pts, last + 1)
                 packet.dts = last + 1
-            self._decoded[packet.stream_index] = packet.dts
+            self._decoded[index] = packet.dts
         packet.stream = carried.target
         if carried.source.type == "video" and not carried.cover:
             self._end(packet)
@@ -243,8 +261,13 @@ class Muxer:
         try:
             if self._file.error is None:
                 try:
+                    for carried in self._carried:
+                        carried.until = None if until is None else until - self.shift
                     for packet in self._due(until):
                         self.mux_other(packet)
+                    for carried in self._carried:
+                        for packet in carried.rest():
+                            self._mux_carried(carried, packet)
                 finally:
                     self._file.begin_finish()
                     self._container.close()

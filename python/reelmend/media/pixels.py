@@ -15,7 +15,7 @@ from ..errors import SinkError, SourceError
 from ..frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Primaries, Range, Transfer
 from ..ops import to_host
 
-__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "layout_of", "side_data_of", "to_av"]
+__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "has_captions", "layout_of", "released", "side_data_of", "to_av"]
 
 # Key in Frame.side_data of the decoder's own frame, so that an untouched frame is encoded as it came.
 ORIGIN = "reelmend.media.origin"
@@ -135,6 +135,15 @@ def side_data_of(frame: av.VideoFrame) -> dict[str, Any]:
         return {}
 
 
+def has_captions(frame: av.VideoFrame) -> bool:
+    """Whether closed captions (EIA-608 or 708) lie in a frame."""
+    try:
+        held: Any = frame.side_data
+        return any((e if hasattr(e, "type") else held[e]).type.name == "A53_CC" for e in held)
+    except Exception:
+        return False
+
+
 def _view(plane: Any, dtype: np.dtype[Any], rows: int, columns: int) -> np.ndarray[Any, Any]:
     step = plane.line_size // dtype.itemsize
     flat = np.frombuffer(plane, dtype=dtype)
@@ -168,6 +177,14 @@ def from_av(
     planes = tuple(views)
     data = {**extra, ORIGIN: Origin(frame, planes)}
     return Frame(planes, fmt, pts, time_base, duration, colour, data)
+
+
+def released(frame: Frame) -> Frame:
+    """The frame, without the decoder's own where its samples are no longer those: its memory can go."""
+    origin = frame.side_data.get(ORIGIN)
+    if origin is None or origin.planes is frame.planes:
+        return frame
+    return frame.replace(side_data={k: v for k, v in frame.side_data.items() if k != ORIGIN})
 
 
 def _tagged(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:

@@ -11,11 +11,15 @@ from typing import Any
 from ..errors import ReelmendError, SinkError
 from ..frame import Frame, VideoInfo
 from .base import Sink, rounding
-from .carry import Carried, plan_streams, when
+from .carry import Carried
+from .clock import UNCHANGED, Pace
 from .encoders import Choice, settings
 from .muxer import Muxer
+from .pixels import released
 from .prefetch import frame_bytes
 from .source import FileSource, Source
+from .streams import Sound, notes_on, plan_streams
+from .stretch import Stretched
 
 __all__ = ["FileSink"]
 
@@ -37,6 +41,9 @@ class FileSink(Sink):
         source: Source | None = None,
         crf: int | None = None,
         preset: str | None = None,
+        pace: Pace = UNCHANGED,
+        sound: Sound = "stretch",
+        retimed: bool = False,
     ) -> None:
         super().__init__()
         self.path = path
@@ -52,8 +59,9 @@ class FileSink(Sink):
         self.carried: list[Carried] = []
         self._routes: dict[int, Carried] = {}
         if source is not None:
-            self.carried, dropped = self.plan_streams(container, source)
-            for note in dropped:
+            self.carried, dropped = self.plan_streams(container, source, pace, sound)
+            stretched = (str(c) for c in self.carried if isinstance(c, Stretched))
+            for note in (*dropped, *stretched, *notes_on(source, retimed)):
                 self._note(note)
             kept = [c for c in self.carried if c.picture is None and c.source.type != "attachment"]
             self._routes = {c.source.index: c for c in kept}
@@ -68,15 +76,18 @@ class FileSink(Sink):
         self._done = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
-        self._muxer = Muxer(path, container, info, choice, source, self.carried, (crf, preset), self._due, self._note)
+        self._muxer = Muxer(
+            path, container, info, choice, source, self.carried, (crf, preset), self._due, self._note, pace, retimed
+        )
         if self._routes and source is not None:
             source.attach(self.packet)
 
     @staticmethod
-    def plan_streams(container: str, source: Source) -> tuple[list[Carried], list[str]]:
+    def plan_streams(container: str, source: Source, pace: Pace, sound: Sound) -> tuple[list[Carried], list[str]]:
         """The other streams that the container holds, and sentences on those it does not."""
         early = source.early_packets if isinstance(source, FileSource) else ()
-        return plan_streams(container, source.streams, chapters=bool(source.chapters), early=early)
+        chapters = bool(source.chapters)
+        return plan_streams(container, source.streams, chapters=chapters, early=early, pace=pace, sound=sound)
 
     # -- called from the caller's threads ---------------------------------------------------------------
 
@@ -99,7 +110,7 @@ class FileSink(Sink):
             while self._full() and self._error is None and not self._cancel:
                 self._changed.wait()
             self._raise_failed()
-            self._frames.append(frame)
+            self._frames.append(released(frame))
             self._frame_bytes += frame_bytes(frame)
             self._changed.notify_all()
 
@@ -226,7 +237,7 @@ class FileSink(Sink):
                 if not self._packets:
                     return
                 packet = self._packets[0]
-                at = when(packet)
+                at = self._routes[packet.stream_index].due(packet)
                 ahead = until is not None and at is not None and at + self._muxer.shift > until
                 if ahead and self._packet_bytes <= _PACKET_BYTES:
                     return

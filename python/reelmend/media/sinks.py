@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
-from ..errors import SinkError
+from ..errors import OptionError, SinkError
 from ..frame import VideoInfo
 from .base import Sink, rounding
+from .clock import UNCHANGED, Pace
 from .encoders import choose, settings
 from .folder_sink import PICTURE_CODECS, FolderSink
 from .sink import FileSink
 from .source import Source
+from .streams import SOUND, Sound, notes_on
+from .stretch import Stretched
 from .y4m import Y4mSink
 
 __all__ = ["Sink", "SinkPlan", "container_of", "open_sink", "plan_sink"]
@@ -70,6 +74,9 @@ def open_sink(
     crf: int | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    retimed: bool = False,
+    slower: Fraction = Fraction(1),
+    audio: Sound = "stretch",
 ) -> Sink:
     """Open an output for frames that look like `info`.
 
@@ -79,11 +86,17 @@ def open_sink(
     encoder   auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores or nvenc
     crf       quality, lower is better: x264 18, x265 20, svtav1 28 unless said
     preset    ultrafast to placebo; medium unless said
+    retimed   whether frames are at other times than the source's, or others than those
+    slower    how many times as slow the frames play as the source's did, from its first frame's time on; times of
+              subtitles, data and chapters are stretched by it
+    audio     sound at another speed: "stretch" it at its pitch (it is encoded anew), "keep" it as it is (it ends
+              early), "drop" it. Where slower is 1, sound is copied packet for packet, unless dropped
 
     Raises SinkError or OptionError, in one line, before anything is written.
     """
     name = os.fspath(path)
     container = container_of(name)
+    pace = _pace(source, slower, audio)
     if container == "pictures":
         return FolderSink(name, info, source=source, overwrite=overwrite)
     if name != "-":
@@ -91,16 +104,35 @@ def open_sink(
     if container == "y4m":
         return Y4mSink(name, info, source=source)
     choice = choose(container, info, encoder)
-    return FileSink(name, container, info, choice, source=source, crf=crf, preset=preset)
+    return FileSink(
+        name,
+        container,
+        info,
+        choice,
+        source=source,
+        crf=crf,
+        preset=preset,
+        pace=pace,
+        sound=audio,
+        retimed=retimed,
+    )
+
+
+def _pace(source: Source | None, slower: Fraction, audio: Sound) -> Pace:
+    if audio not in SOUND:
+        raise OptionError(f"unknown audio {audio!r}; choose {', '.join(SOUND)}")
+    return UNCHANGED if source is None or slower == 1 else Pace(source.begin, slower)
 
 
 @dataclass(frozen=True, slots=True)
 class SinkPlan:
-    """What `open_sink` would do: the encoder and why, the streams copied, and what is lost or done otherwise."""
+    """What `open_sink` would do: the encoder and why, the streams copied, the sound that is stretched (or "left out"),
+    and what is lost or done otherwise."""
 
     container: str
     encoder: str
     copied: tuple[str, ...] = ()
+    sound: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -113,10 +145,14 @@ def plan_sink(
     crf: int | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    retimed: bool = False,
+    slower: Fraction = Fraction(1),
+    audio: Sound = "stretch",
 ) -> SinkPlan:
     """As `open_sink`, with the same errors, but nothing is made."""
     name = os.fspath(path)
     container = container_of(name)
+    pace = _pace(source, slower, audio)
     if container == "pictures":
         return SinkPlan(container, "pictures", notes=("pictures hold no sound, subtitles or times",))
     if name != "-":
@@ -125,11 +161,14 @@ def plan_sink(
         return SinkPlan(container, "y4m, not compressed", notes=("y4m holds no sound or subtitles",))
     choice = choose(container, info, encoder)
     _, notes = settings(choice, info, crf, preset, None)
-    copied, dropped = FileSink.plan_streams(container, source) if source is not None else ([], [])
-    extras = (f"{n} chapters" for n in [len(source.chapters)] if n) if source is not None else ()
+    carried, dropped = FileSink.plan_streams(container, source, pace, audio) if source is not None else ([], [])
+    stretched = [c for c in carried if isinstance(c, Stretched)]
+    chapters = len(source.chapters) if source is not None else 0
+    sounds = sum(s.type == "audio" for s in source.streams) if source is not None else 0
     return SinkPlan(
         container,
         choice.why,
-        (*(str(c) for c in copied), *extras),
-        (*choice.notes, *notes, *rounding(container, info), *dropped),
+        (*(str(c) for c in carried if c not in stretched), *([f"{chapters} chapters"] if chapters else [])),
+        (*(str(c) for c in stretched), *(["left out"] if sounds and audio == "drop" else [])),
+        (*choice.notes, *notes, *rounding(container, info), *dropped, *notes_on(source, retimed)),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -20,7 +19,7 @@ from ..frame import Frame, VideoInfo
 from .boxes import missing_bytes
 from .clock import Clock
 from .opening import open_container
-from .pixels import Layout, colour_of, from_av, layout_of, side_data_of
+from .pixels import Layout, colour_of, from_av, has_captions, layout_of, side_data_of
 
 __all__ = ["FileSource", "Source"]
 
@@ -54,6 +53,16 @@ class Source(ABC):
     def seconds(self) -> Fraction | None:
         """Length in seconds where the container tells it."""
         return None
+
+    @property
+    def begin(self) -> Fraction:
+        """Time of the first frame."""
+        return Fraction(0)
+
+    @property
+    def captions(self) -> bool:
+        """Whether closed captions lie in the pictures, as far as the first one tells."""
+        return False
 
     @property
     def streams(self) -> tuple[Any, ...]:
@@ -156,6 +165,9 @@ class FileSource(Source):
             why = self.problem or "the video stream holds no frames"
             raise SourceError(f"{self.name}: {why}; nothing to restore")
         self._first.append(first)
+        begin = first.pts if first.pts is not None else first.dts
+        self._begin = Fraction((begin or 0) * self._time_base)
+        self._captions = has_captions(first)
         self._layout: Layout = layout_of(first.format.name)
         colour = colour_of(first, context, self._layout)
         ratio = self._stream.sample_aspect_ratio
@@ -185,6 +197,14 @@ class FileSource(Source):
         if best is None or best.index in pictures:
             best = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
         return best
+
+    @property
+    def begin(self) -> Fraction:
+        return self._begin
+
+    @property
+    def captions(self) -> bool:
+        return self._captions
 
     @property
     def streams(self) -> tuple[Any, ...]:
@@ -372,13 +392,3 @@ class FileSource(Source):
         self.delivered += 1
         self._last = out.time
         return out
-
-
-def open_stdin(threads: int) -> FileSource:
-    """A y4m (or any streamable) video on standard input."""
-    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        raise SourceError(
-            "standard input is a terminal; pipe a video into it, such as  ffmpeg -i IN -f yuv4mpegpipe - | ..."
-        )
-    # Unbuffered: a read that never ends must not hold a lock that the interpreter wants when it exits.
-    return FileSource("-", threads=threads, file=open(sys.stdin.fileno(), "rb", buffering=0, closefd=False))

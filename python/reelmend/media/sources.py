@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import SourceError
 from .folder import FolderSource, looks_like_pattern
-from .source import FileSource, Source, open_stdin
+from .source import FileSource, Source
 
 __all__ = ["Source", "open_source", "read_mask"]
 
@@ -27,10 +28,20 @@ def open_source(path: str | os.PathLike[str], *, threads: int = 0, rate: Fractio
     """
     name = os.fspath(path)
     if name == "-":
-        return open_stdin(threads)
+        return _open_stdin(threads)
     if os.path.isdir(name) or looks_like_pattern(name):
         return FolderSource(name, rate=Fraction(rate))
     return FileSource(name, threads=threads)
+
+
+def _open_stdin(threads: int) -> FileSource:
+    """A y4m (or any streamable) video on standard input."""
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        raise SourceError(
+            "standard input is a terminal; pipe a video into it, such as  ffmpeg -i IN -f yuv4mpegpipe - | ..."
+        )
+    # Unbuffered: a read that never ends must not hold a lock that the interpreter wants when it exits.
+    return FileSource("-", threads=threads, file=open(sys.stdin.fileno(), "rb", buffering=0, closefd=False))
 
 
 def read_mask(path: str | os.PathLike[str]) -> NDArray[np.uint8]:

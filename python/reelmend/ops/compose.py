@@ -74,7 +74,7 @@ def trace(
     *,
     beyond: Array | None = None,
     limit: float = 16.0,
-    steps: int = 2,
+    steps: int = 1,
     out: tuple[Array, Array] | None = None,
     stream: Any = None,
 ) -> tuple[Array, Array]:
@@ -86,7 +86,7 @@ def trace(
             evenly accelerated, else even
     limit   accelerations up to so many pixels (of the flow's grid) per interval squared are believed, none from twice
             of it; the slower of the two motions is a limit as well, so that what stops or starts is not bent
-    steps   fixed-point iterations, 0 to 16, of the pixel of frame 0 that comes here
+    steps   fixed-point iterations, 0 to 16, of the pixel of frame 0 that comes here; an odd number is better at edges
     out     two arrays like the flow; may not overlap the inputs
 
     For the flow from frame 1 to frame 0 give 1 - t, with `beyond` the flow from frame 1 to the frame after it; the

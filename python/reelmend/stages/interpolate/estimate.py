@@ -71,52 +71,51 @@ def _to_8_bits(luma: Array, depth: int) -> Array:
 
 
 class _Blocks(Estimator):
-    """Block search in the picture, or in a smaller one."""
+    """Block search."""
 
-    def __init__(self, step: int, shrink: int = 1) -> None:
-        self.name = f"block search, windows of {2 * step * shrink} pixels every {step * shrink}"
-        self._step, self._shrink = step, shrink
+    name = "block search, windows of 16 pixels every 8"
 
     def prepare(self, luma: Array, depth: int) -> Any:
-        return _to_8_bits(_smaller(luma, self._shrink), depth)
+        return ops.BlockPyramid(_to_8_bits(luma, depth), window=16)
 
     def match(self, a: Any, b: Any) -> Array:
-        flow, _ = ops.block_motion(a, b, step=self._step, window=2 * self._step)
-        # of a picture with a pixel a block
-        return ops.median_flow(flow * np.float32(1 / self._step))
+        return _cleaned(ops.block_motion(a, b, step=8)[0], 8)
 
     def memory(self, width: int, height: int) -> int:
-        blocks = -(-width // self._step) * -(-height // self._step)
-        return width * height * 4 + blocks * 8 * 12
+        return 3 * width * height * 3 // 2 + _flows(-(-width // 8), -(-height // 8))
 
 
 class _Dense(Estimator):
-    """Dense inverse search in a smaller picture, begun where a block search in it ends: blocks find what moves far."""
+    """Dense inverse search in a picture of half the size, begun where a block search in it ends: blocks find what moves
+    far, and each patch then its part of a pixel."""
 
-    def __init__(self, shrink: int, step: int = 8) -> None:
-        self.name = f"dense inverse search at 1/{shrink} of the size, begun by a block search"
-        self._shrink = shrink
-        self._blocks = _Blocks(step)
+    name = "dense inverse search at half the size, begun by a block search"
 
     def prepare(self, luma: Array, depth: int) -> Any:
-        return _to_8_bits(_smaller(luma, self._shrink), depth)
+        height, width = luma.shape
+        half = ops.resize(luma, (-(-height // 2), -(-width // 2)), filter="area")
+        picture = _to_8_bits(half, depth)
+        return picture, ops.BlockPyramid(picture, window=8)
 
     def match(self, a: Any, b: Any) -> Array:
-        return ops.dense_flow(a, b, coarsest=0, initial=self._blocks.match(a, b))
+        start = _cleaned(ops.block_motion(a[1], b[1], step=4)[0], 4)
+        return ops.dense_flow(a[0], b[0], coarsest=0, initial=start)
 
     def memory(self, width: int, height: int) -> int:
-        pixels = -(-width // self._shrink) * -(-height // self._shrink)
-        return pixels * (3 + 8 * 6 + 46)  # pictures, flows, what the search needs
+        columns, rows = -(-width // 2), -(-height // 2)
+        return 3 * columns * rows * 5 // 2 + _flows(columns, rows) + 30 * columns * rows
 
 
-def _smaller(luma: Array, shrink: int) -> Array:
-    height, width = luma.shape
-    return ops.resize(luma, (-(-height // shrink), -(-width // shrink)), filter="area")
+def _cleaned(flow: Array, step: int) -> Array:
+    """A field of blocks, without lone vectors, as the flow of a picture with a pixel a block."""
+    return ops.median_flow(flow * np.float32(1 / step))
 
 
-def estimator_for(method: str, effort: str, device: str) -> Estimator:
-    """The estimator of a method on a device."""
-    fine = effort == "fine"
-    if method == "memc":
-        return _Blocks(4 if fine else 8)
-    return _Dense(1 if fine else 2)
+def _flows(columns: int, rows: int) -> int:
+    """Bytes of the flows of three pairs, and of those at a time between, on a grid."""
+    return (2 * 3 + 4 + 2) * 8 * columns * rows
+
+
+def estimator_for(method: str) -> Estimator:
+    """The estimator of a method, on any device."""
+    return _Blocks() if method == "memc" else _Dense()

@@ -16,7 +16,7 @@ from .estimate import Estimator, Motion, luma_of
 __all__ = ["Maker", "Overlay", "Picture"]
 
 _UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, all from there on
-_ACCELERATION = 16.0  # pixels of the picture per interval squared: more is taken for a mistake
+_ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
 _MOVING = 0.25  # pixels of the picture a pair: in front of motion, of which a search finds little just there
 

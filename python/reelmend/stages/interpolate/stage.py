@@ -18,7 +18,7 @@ from ..structure import structure_of
 from .cadence import LONGEST, Cadence, Shown
 from .estimate import estimator_for
 from .making import Maker, Picture
-from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick
+from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick, nominal
 
 __all__ = ["METHODS", "Interpolate"]
 
@@ -40,14 +40,13 @@ class Interpolate(Stage):
 
     Give one of:
     rate         frames a second of the result, exact: 60, "60000/1001", Fraction(24000, 1001). Constant, from the
-                 first frame's time on, whatever the source's times
+                 first frame's time on, whatever the source's times and gaps
     factor       2..64: every interval of the source in so many equal parts; variable rates stay variable
     slow_motion  1 or more: time is stretched by so much, at the source's nominal rate, or at `rate` if it is given
 
     method       "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the motion of
                  blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
                  optical flow
-    effort       "fast": motion is searched in a smaller picture; "fine": in a larger one, several times as long
     acceleration  whether motion may be evenly accelerated rather than even; looks one picture further ahead
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
     repeats      "auto": pictures shown two or three times (animation on twos, clips of a lower rate) are re-timed while
@@ -65,7 +64,6 @@ class Interpolate(Stage):
     factor: int | None = None
     slow_motion: Fraction | int | str | None = None
     method: Method = "flow"
-    effort: Literal["fast", "fine"] = "fast"
     acceleration: bool = True
     cuts: Literal["hold", "blend", "extrapolate"] = "hold"
     repeats: Literal["auto", "keep", "retime"] = "auto"
@@ -74,7 +72,9 @@ class Interpolate(Stage):
     def __post_init__(self) -> None:
         def check(name: str, ok: bool, expected: str) -> None:
             if not ok:
-                raise OptionError(f"Interpolate: {name} is {getattr(self, name)!r}; expected {expected}")
+                got = getattr(self, name)
+                shown = got if isinstance(got, Fraction) else repr(got)
+                raise OptionError(f"Interpolate: {name} is {shown}; expected {expected}")
 
         for name, least, expected in (
             ("rate", Fraction(1, 1000), 'frames a second, exact: 60, "60000/1001", at most 1000'),
@@ -90,7 +90,6 @@ class Interpolate(Stage):
         if self.factor is None and self.rate is None and self.slow_motion is None:
             raise OptionError("Interpolate: how many frames? Give rate=60, factor=2 or slow_motion=4")
         check("method", self.method in METHODS, f"one of {', '.join(METHODS)}")
-        check("effort", self.effort in ("fast", "fine"), "'fast' or 'fine'")
         check("cuts", self.cuts in ("hold", "blend", "extrapolate"), "'hold', 'blend' or 'extrapolate'")
         check("repeats", self.repeats in ("auto", "keep", "retime"), "'auto', 'keep' or 'retime'")
         for name in ("acceleration", "overlays"):
@@ -133,7 +132,7 @@ class Interpolate(Stage):
             return info.rate * self.factor if info.rate else None
         if not info.rate:
             raise OptionError("Interpolate: slow_motion of a clip without a nominal rate needs rate= as well")
-        return info.rate
+        return nominal(info.rate)
 
     def _tick(self, info: VideoInfo) -> Fraction:
         """The time base in which all output times are whole."""
@@ -142,9 +141,7 @@ class Interpolate(Stage):
             return base / self.factor
         rate = self._rate(info)
         assert rate is not None
-        if isinstance(self.slow_motion, Fraction):
-            base = common_tick(base, base * self.slow_motion)
-        return common_tick(base, 1 / rate)
+        return common_tick(base, 1 / rate)  # times are whole steps from the first frame's on
 
     def declare(self, info: VideoInfo, device: str) -> Declaration:
         rate = self._rate(info)
@@ -157,7 +154,7 @@ class Interpolate(Stage):
             notes.append(f"looks up to {self._furthest} frames ahead while pictures repeat")
         memory = 0
         if self.method in _MOVING:
-            estimator = estimator_for(self.method, self.effort, device)
+            estimator = estimator_for(self.method)
             notes.append(f"motion by {estimator.name}")
             memory += estimator.memory(info.width, info.height) + (info.width * info.height if self.overlays else 0)
         shown = LONGEST if self._grouped else 1
@@ -172,6 +169,8 @@ class Interpolate(Stage):
             device=device,
             state=self.state,
             notes=tuple(notes),
+            retimed=True,
+            slower=slower,
         )
 
     def open(self, info: VideoInfo, device: str) -> _Runtime:
@@ -204,7 +203,7 @@ class _Runtime(StageRuntime):
     def __init__(self, options: Interpolate, info: VideoInfo, device: str) -> None:
         self._options = options
         moving = self._moving = options.method in _MOVING
-        estimator = estimator_for(options.method, options.effort, device) if moving else None
+        estimator = estimator_for(options.method) if moving else None
         self._maker = Maker(options.method, options.cuts, estimator, options.overlays and moving)
         self._ahead = options._ahead
         rate = options._rate(info)
@@ -220,16 +219,16 @@ class _Runtime(StageRuntime):
         self.reset()
 
     def reset(self) -> None:
+        self._schedule.begin()
         self._origin: Fraction | None = None
-        self._restart()
+        self._clear()
 
-    def _restart(self) -> None:
-        """Forget what is held, but not the clock: time that is stretched goes on behind a gap."""
+    def _clear(self) -> None:
+        """Forget the pictures; time goes on."""
         self._shots = Shots()
         self._letterbox = Letterbox()
         self._shot: int | None = None
         self._cadence = Cadence("always" if self._options.repeats == "retime" else "auto")
-        self._schedule.begin()
         self._last: Fraction | None = None
         self._before: Picture | None = None
         self._pending: deque[Picture] = deque()
@@ -256,7 +255,7 @@ class _Runtime(StageRuntime):
             out += self._pair()
         if self._pending:
             out += self._tail(self._pending[0])
-        self._restart()
+        self._clear()
         return out
 
     def _take(self, shown: Iterable[Shown]) -> list[Frame]:

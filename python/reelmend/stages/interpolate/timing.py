@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-__all__ = ["AtRate", "Due", "Schedule", "Split", "common_tick"]
+__all__ = ["AtRate", "Due", "Schedule", "Split", "common_tick", "nominal"]
 
 # A made frame so near a source frame, in parts of the interval, would be that frame but for the blur of resampling.
 NEAR = Fraction(1, 50)
@@ -29,6 +29,17 @@ def common_tick(a: Fraction, b: Fraction) -> Fraction:
     return Fraction(math.gcd(int(a * bottom), int(b * bottom)), bottom)
 
 
+def nominal(rate: Fraction) -> Fraction:
+    """A rate to go by where a file tells but the mean of uneven times: the whole or NTSC rate within half a per cent,
+    else the nearest of hundredths at most."""
+    if rate.denominator <= 1001 and rate.numerator <= 1_000_000:
+        return rate
+    whole = Fraction(max(1, round(rate)))
+    ntsc = Fraction(max(1, round(rate * 1001 / 1000)) * 1000, 1001)
+    best = min(whole, ntsc, key=lambda r: abs(r - rate))
+    return best if abs(best - rate) * 200 <= rate else rate.limit_denominator(100)
+
+
 class Schedule(ABC):
     """Gives output times, interval after interval of the source, each time exactly once."""
 
@@ -40,12 +51,15 @@ class Schedule(ABC):
         """
 
     def begin(self) -> None:
-        """The next interval starts afresh (a discontinuity)."""
+        """The next interval starts afresh, at whatever time."""
         return
 
 
 class AtRate(Schedule):
-    """A constant rate: times are start + k / rate, the start being the first source frame's time."""
+    """A constant rate: times are start + k / rate, the start being the first source frame's time.
+
+    It goes on behind a gap; only where time goes back does it start anew.
+    """
 
     def __init__(self, rate: Fraction) -> None:
         self._step = 1 / rate
@@ -56,8 +70,10 @@ class AtRate(Schedule):
         self._start = None
 
     def between(self, times: Sequence[Fraction]) -> list[Due]:
-        if self._start is None:
+        if self._start is None or times[0] <= self._start + (self._next - 1) * self._step:
             self._start, self._next = times[0], 0
+        # behind a gap the same grid goes on
+        self._next = max(self._next, math.ceil((times[0] - self._start) / self._step))
         due = []
         while (at := self._start + self._next * self._step) < times[-1]:
             due.append(Due(at, self._step))
