@@ -8,9 +8,9 @@ namespace reelmend::bind {
 // (planes, flow, scale, weight, weight map or None) as Python hands it in.
 using TermTuple = std::tuple<Objects, py::object, double, double, py::object>;
 
-// The same, checked, for planes like `like` and flows like those of the first term.
+// The same, checked: planes and flows like those of the first term.
 struct TakenTerms {
-  TakenTerms(const std::vector<TermTuple>& terms, Device device, const Array& like, size_t planes) {
+  TakenTerms(const std::vector<TermTuple>& terms, Device device) {
     if (terms.empty() || terms.size() > kMaxTerms) {
       fail("terms: expected 1 to " + std::to_string(kMaxTerms) + "; got " + std::to_string(terms.size()));
     }
@@ -18,8 +18,8 @@ struct TakenTerms {
       const auto& [objects, flow, scale, weight, map] = terms[k];
       const std::string name = "terms[" + std::to_string(k) + "]";
       pictures.push_back(take_all(objects, device, name, false));
-      if (pictures.back().size() != planes) fail(name + ": expected as many planes as in the result");
-      expect_alike(pictures.back(), like, name);
+      if (pictures.back().size() != pictures[0].size()) fail(name + ": expected as many planes as in terms[0]");
+      expect_alike(pictures.back(), pictures[0].empty() ? Array{} : pictures[0][0], name);
       arrays.push_back(take(flow, device, name + ".flow", false));
       const Array field = arrays.back();
       if (k == 0) first_ = field;
@@ -65,11 +65,12 @@ void def_compose(py::module_& m) {
 
   m.def("compose", [](const std::vector<TermTuple>& given, const std::pair<int, int>& how, double max_code,
                       const Objects& outs, StreamArg stream) {
+    const TakenTerms terms(given, device);
+    const Array& like = terms.pictures[0][0];
     const auto out = take_all(outs, device, "out", true);
-    if (out.empty()) fail("out: expected 1 to " + std::to_string(kMaxPlanes) + " planes; got 0");
-    expect_alike(out, out[0], "out");
-    const TakenTerms terms(given, device, out[0], out.size());
-    on_sample(out[0].dtype, "out", [&](auto i) {
+    expect_alike(out, like, "out");
+    if (out.size() != terms.pictures[0].size()) fail("out: expected as many planes as given");
+    on_sample(like.dtype, "terms[0]", [&](auto i) {
       const auto in = terms.as<decltype(i)>();
       const auto to = list_of<decltype(i)>(out, "out");
       for (const auto& p : to) resizable<decltype(i)>(p, "out");

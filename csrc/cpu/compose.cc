@@ -12,7 +12,6 @@ namespace reelmend::cpu {
 namespace {
 
 constexpr int kGrain = 8;
-constexpr int kSpan = 1024;
 
 RM_CLONES void add_row(float weight, const float* __restrict value, float* __restrict sum, int n) {
   for (int i = 0; i < n; ++i) sum[i] = add_term(sum[i], weight, value[i]);
@@ -239,27 +238,58 @@ RM_CLONES int largest(const uint8_t* __restrict from, int n) {
   return most;
 }
 
+// The most of each count and of those beside it.
+RM_CLONES void widen_counts(const uint8_t* __restrict most, uint8_t* __restrict wide, int n) {
+  for (int i = 1; i + 1 < n; ++i) {
+    const uint8_t beside = most[i - 1] < most[i + 1] ? most[i + 1] : most[i - 1];
+    wide[i] = beside < most[i] ? most[i] : beside;
+  }
+  const int last = n - 1, near = n > 1 ? 1 : 0;
+  wide[0] = most[0] < most[near] ? most[near] : most[0];
+  wide[last] = most[last] < most[last - near] ? most[last - near] : most[last];
+}
+
+template <bool kFlat, class T>
+RM_CLONES void choose_row(const uint8_t* __restrict count, uint8_t least, const T* __restrict from, int from_step,
+                          T* __restrict to, int step, int n) {
+  if constexpr (kFlat) from_step = step = 1;
+  for (int i = 0; i < n; ++i) to[i * step] = count[i] >= least ? from[i * from_step] : to[i * step];
+}
+
 }  // namespace
 
 template <class T>
 void lay_over(const Plane<const T>& source, const Plane<const uint8_t>& count, int least, const Plane<T>& out) {
+  if (least > 255) return;
+  const auto enough = static_cast<uint8_t>(least);
   parallel(out.height, kGrain, [&](int first, int last) {
-    uint8_t most[kSpan];
-    for (int y = first; y < last; ++y) {
-      const Cover rows = cover_of(y, out.height, count.height);
-      for (int from = 0; from < count.width; from += kSpan - 8) {  // spans of counts overlap by what a sample reaches
-        const int n = std::min(kSpan, count.width - from);
-        std::memcpy(most, count.row(rows.first) + from, static_cast<size_t>(n));
-        for (int j = rows.first + 1; j <= rows.last; ++j) most_of(count.row(j) + from, most, n);
-        if (largest(most, n) < least) continue;
-        const int begin = static_cast<int>(static_cast<int64_t>(from) * out.width / count.width);
-        for (int x = begin; x < out.width; ++x) {
-          const Cover columns = cover_of(x, out.width, count.width);
-          if (columns.first < from && from > 0) continue;
-          if (columns.last >= from + n) break;
-          bool found = false;
-          for (int i = columns.first; i <= columns.last; ++i) found |= most[i - from] >= least;
-          if (found) out.at(x, y) = source.at(x, y);
+    uint8_t most[2 * kRoom], wide[2 * kRoom], own[kRoom];
+    int low[kRoom], high[kRoom];  // of the counts that a sample covers: at most three
+    for (int x = 0; x < out.width; x += kPixels) {
+      const int n = std::min(kPixels, out.width - x);
+      const int begin = cover_of(x, out.width, count.width).first;
+      const int counts = cover_of(x + n - 1, out.width, count.width).last + 1 - begin;
+      for (int i = 0; i < n; ++i) {
+        low[i] = (x + i) * count.width / out.width - begin;
+        high[i] = ((x + i + 1) * count.width - 1) / out.width - begin;
+      }
+      for (int y = first; y < last; ++y) {
+        const Cover rows = cover_of(y, out.height, count.height);
+        std::memcpy(most, count.row(rows.first) + begin, static_cast<size_t>(counts));
+        for (int j = rows.first + 1; j <= rows.last; ++j) most_of(count.row(j) + begin, most, counts);
+        if (largest(most, counts) < least) continue;
+        widen_counts(most, wide, counts);
+        const uint8_t* chosen = wide + low[0];
+        if (count.width != out.width) {
+          for (int i = 0; i < n; ++i) own[i] = std::max(wide[low[i]], wide[high[i]]);
+          chosen = own;
+        }
+        const T* const from = source.row(y) + x * source.step;
+        T* const to = out.row(y) + x * out.step;
+        if (source.step == 1 && out.step == 1) {
+          choose_row<true>(chosen, enough, from, 1, to, 1, n);
+        } else {
+          choose_row<false>(chosen, enough, from, source.step, to, out.step, n);
         }
       }
     }

@@ -36,22 +36,30 @@ RM_HD float add_term(float sum, float weight, float value) {
 // interval, so F = v + a / 2, B = -v + a / 2: a = F + B, and at t it is at X + t F - a t (1 - t) / 2 (Xu et al.,
 // "Quadratic video interpolation", NeurIPS 2019). Asked is the X that is at x at t: X = x + u0 with
 // u0 = -t F(X) + s a(X), s = t (1 - t) / 2, solved by fixed-point iteration; then u1 = u0 + F(X) leads to frame 1.
-// Accelerations beyond what a limit allows are errors of the flows, or no acceleration: they fade to 0.
+// Accelerations beyond a limit are errors of the flows, and those greater than the slower of the two motions are no even
+// acceleration: something stopped, started or turned between frames. Both fade to 0.
 struct Tracing {
   float t, pull;  // t, and s
-  float limit;    // of |a|, in pixels: all up to it, none from twice of it
+  float limit;    // of |a|, in pixels: all up to it or the slower motion, none from twice of it
   int steps;
 };
 
-RM_HD float believed(float limit, float au, float av) {
-  return clamp_f(2.0f - sqrtf(au * au + av * av) / limit, 0.0f, 1.0f);
+constexpr float kNoMotion = 1e-6f;  // pixels
+
+RM_HD float length_of(float u, float v) {
+  return sqrtf(u * u + v * v);
+}
+
+RM_HD float believed(float limit, float acceleration) {
+  return clamp_f(2.0f - acceleration / max_f(limit, kNoMotion), 0.0f, 1.0f);
 }
 
 // From F and B at X to the displacement u0 (or its v).
 RM_HD void traced(const Tracing& r, float fu, float fv, float bu, float bv, float* u, float* v) {
   const float au = fu + bu;
   const float av = fv + bv;
-  const float part = r.pull * believed(r.limit, au, av);
+  const float slower = min_f(length_of(fu, fv), length_of(bu, bv));
+  const float part = r.pull * believed(min_f(r.limit, slower), length_of(au, av));
   *u = part * au - r.t * fu;
   *v = part * av - r.t * fv;
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,8 @@ from ._dispatch import Array, as_input, empty, module_for, overlaps, stream_of
 from .geometry import as_factor, as_given, as_planes, as_sampler, largest_code, targets_for
 
 __all__ = ["Term", "compose", "count_overlay", "lay_over", "trace"]
+
+_ALL = 1 << 17  # more than there are codes or counts
 
 
 class Term(NamedTuple):
@@ -79,12 +80,12 @@ def trace(
 ) -> tuple[Array, Array]:
     """Where the pixels of a frame at time t lie in frames 0 and 1: two flows for warp or compose.
 
-    flow    float32 (2, height, width): frame 0 to frame 1, as in warp
+    flow    float32 (2, height, width), finite: frame 0 to frame 1, as in warp
     t       0..1: 0 is frame 0, 1 is frame 1
     beyond  float32 like the flow: frame 0 to the frame before it, as far away in time. With it motion is taken to be
             evenly accelerated, else even
     limit   accelerations up to so many pixels (of the flow's grid) per interval squared are believed, none from twice
-            of it
+            of it; the slower of the two motions is a limit as well, so that what stops or starts is not bent
     steps   fixed-point iterations, 0 to 16, of the pixel of frame 0 that comes here; an odd number is better at edges
     out     two arrays like the flow; may not overlap the inputs
 
@@ -97,14 +98,18 @@ def trace(
     t = as_factor("t", t)
     if not 0 <= t <= 1:
         raise ArrayError(f"t: expected 0 to 1; got {t!r}")
-    if not (isinstance(limit, int | float) and math.isfinite(limit) and limit > 0):
+    if as_factor("limit", limit) <= 0:
         raise ArrayError(f"limit: expected pixels above 0; got {limit!r}")
-    if not isinstance(steps, int) or not 0 <= steps <= 16:
+    if not isinstance(steps, int | np.integer) or not 0 <= steps <= 16:
         raise ArrayError(f"steps: expected 0 to 16; got {steps!r}")
     targets = out or (empty(tuple(flow.shape), np.float32, flow), empty(tuple(flow.shape), np.float32, flow))
+    if len(targets) != 2:
+        raise ArrayError(f"out: expected two arrays; got {len(targets)}")
     if any(overlaps(r, o) for r in (flow, after) if r is not None for o in targets):
         raise ArrayError("out: it shares memory with an input, which is read around each sample; give other memory")
-    rule = (t, t * (1 - t) / 2, float(limit), steps)
+    if overlaps(*targets):
+        raise ArrayError("out: the two arrays share memory with each other; give two")
+    rule = (t, t * (1 - t) / 2, float(limit), int(steps))
     module_for(flow).trace(flow, after, rule, targets, stream_of(flow, stream))
     return targets
 
@@ -123,7 +128,8 @@ def count_overlay(
     """For how many frames a sample has stood still in front of a moving picture, as titles and logos do.
 
     a, b      uint8 or uint16 (height, width): the luma of a frame and of the next one
-    flow      float32 (2, rows, columns) from a to b, of any size, in pixels of its own grid
+    flow      float32 (2, rows, columns) from a to b, of any size, in pixels of its own grid; NaN is no motion
+    moving    0 or more pixels of the pictures
     count     uint8 (height, width), C-contiguous rows; changed in place and returned: 0 where the sample changed by
               more than `still` codes; one more where it did not though the flow is `moving` pixels or longer and the
               5 x 5 samples around it span at least `contrast` codes; else as it was
@@ -131,9 +137,13 @@ def count_overlay(
     Errors: ArrayError.
     """
     a, b, flow, count = (as_input(x) for x in (a, b, flow, count))
-    if not (isinstance(still, int) and still >= 0 and isinstance(contrast, int) and contrast >= 0):
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in (still, contrast)):
         raise ArrayError(f"still and contrast are whole numbers of codes; got {still!r} and {contrast!r}")
-    rule = (still, contrast, as_factor("moving", moving))
+    if as_factor("moving", moving) < 0:
+        raise ArrayError(f"moving: expected 0 pixels or more; got {moving!r}")
+    if any(overlaps(x, count) for x in (a, b, flow)):
+        raise ArrayError("count: it shares memory with an input, which is read around each sample; give other memory")
+    rule = (min(int(still), _ALL), min(int(contrast), _ALL), float(moving))
     module_for(a).overlay(a, b, flow, rule, count, stream_of(a, stream))
     return count
 
@@ -148,7 +158,9 @@ def lay_over(source: Array, count: Array, target: Array, *, least: int, stream: 
     Errors: ArrayError.
     """
     source, count = as_input(source), as_input(count)
-    if not isinstance(least, int) or least < 1:
+    if not isinstance(least, int | np.integer) or least < 1:
         raise ArrayError(f"least: expected 1 or more; got {least!r}")
-    module_for(source).lay_over(source, count, least, target, stream_of(source, stream))
+    if overlaps(source, target) or overlaps(count, target):
+        raise ArrayError("target: it shares memory with what is read; give other memory")
+    module_for(source).lay_over(source, count, min(int(least), _ALL), target, stream_of(source, stream))
     return target

@@ -26,10 +26,11 @@ _CHANGES = 24
 
 @dataclass(slots=True)
 class Shown:
-    """A picture, the number of its shot, and the frames that repeat it."""
+    """A picture, the number of its shot, how it is built, and the frames that repeat it."""
 
     frame: Frame
     shot: int
+    structure: Structure
     repeats: list[Frame]
 
 
@@ -61,6 +62,7 @@ class Cadence:
         """Forget all, what is held too."""
         self._open: Shown | None = None
         self._last: Structure | None = None
+        self._shot = 0
         self._run = 0
         self._runs: deque[int] = deque(maxlen=_RUNS)
         self._changes: deque[float] = deque(maxlen=_CHANGES)
@@ -77,9 +79,9 @@ class Cadence:
         if self._last is not None:
             change = _change(structure, self._last)
             usual = float(np.percentile(self._changes, 75)) if self._changes else 0.0
-            again = is_repeat(change, usual)
+            again = is_repeat(change, usual) and shot == self._shot
             self._changes.append(change)
-        self._last = structure
+        self._last, self._shot = structure, shot
         if again:
             self._run += 1
         else:
@@ -87,17 +89,17 @@ class Cadence:
             self._run = 1
         held = self._open
         if held is None:
-            self._open = Shown(frame, shot, [])
+            self._open = Shown(frame, shot, structure, [])
             return []
         if again and self._on and self._run <= LONGEST:
             held.repeats.append(frame)
             return []
         if again and held.repeats:
             # a hold: every frame of it is shown as it is, and motion starts from the last
-            alone = [Shown(f, held.shot, []) for f in (held.frame, *held.repeats)]
-            self._open = Shown(frame, shot, [])
+            alone = [Shown(f, held.shot, structure, []) for f in (held.frame, *held.repeats)]
+            self._open = Shown(frame, shot, structure, [])
             return alone
-        self._open = Shown(frame, shot, [])
+        self._open = Shown(frame, shot, structure, [])
         return [held]
 
     def flush(self) -> list[Shown]:

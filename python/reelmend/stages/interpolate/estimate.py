@@ -103,7 +103,8 @@ class _Dense(Estimator):
 
     def memory(self, width: int, height: int) -> int:
         columns, rows = -(-width // 2), -(-height // 2)
-        return 3 * columns * rows * 5 // 2 + _flows(columns, rows) + 30 * columns * rows
+        # pictures and pyramids, flows of three pairs, and what the search needs or traced flows do, never both at once
+        return columns * rows * (8 + 3 * 2 * 8 + 44)
 
 
 def _cleaned(flow: Array, step: int) -> Array:

@@ -18,6 +18,7 @@ __all__ = ["Maker", "Overlay", "Picture"]
 _UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, all from there on
 _ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
+_MOVING = 0.25  # pixels of the picture a pair: in front of motion, of which a search finds little just there
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Picture:
 
     region   the picture inside black bars
     time     when it is shown, on the clock of the output
+    light    mean of its samples, 0..1; `flat` where nothing is to be seen in it
     repeats  frames that show it again, and their times
     prepared  what the estimator keeps of it, by region
     motion   to the next picture, once known
@@ -36,6 +38,8 @@ class Picture:
     region: Region
     time: Fraction
     repeats: list[tuple[Frame, Fraction]]
+    light: float = 0.0
+    flat: bool = False
     prepared: dict[Region, Any] = field(default_factory=dict)
     motion: Motion | None = None
     motion_region: Region | None = None
@@ -72,9 +76,7 @@ class Overlay:
             self._region = region
             self._count = ops.beside(np.zeros(luma[0].shape, np.uint8), luma[0], np.uint8)
         unit = 1 << (a.format.depth - 8)
-        # less than a pixel of the picture a pair cannot be told from noise
-        moving = max(0.25, 1.5 * float(flow.shape[2]) / (x1 - x0))
-        ops.count_overlay(luma[0], luma[1], flow, self._count, still=3 * unit, contrast=40 * unit, moving=moving)
+        ops.count_overlay(luma[0], luma[1], flow, self._count, still=3 * unit, contrast=40 * unit, moving=_MOVING)
 
     def lay(self, source: Array, target: Array) -> None:
         """Put it back, from a plane of the source, into one that was made; both inside the region."""
@@ -126,6 +128,8 @@ class Maker:
         if self._method == "sample":
             return near
         if a.shot != b.shot:
+            if _fades(before, a, b, after):
+                return self._mix(a.frame, b.frame, float(t))
             return self._across(a, b, t, before, after)
         motion = a.motion
         if motion is None:
@@ -224,6 +228,18 @@ def _even(a: Picture, b: Picture, c: Picture) -> bool:
     """Whether b lies about half way in time between a and c, all of one shot."""
     one, two = b.time - a.time, c.time - b.time
     return a.shot == b.shot == c.shot and 4 * one <= 5 * two and 4 * two <= 5 * one
+
+
+def _fades(before: Picture | None, a: Picture, b: Picture, after: Picture | None) -> bool:
+    """Whether a picture without content is the end of a fade, or its beginning: the light goes on as in the interval
+    beside, where a cut to black or from it would be a jump."""
+    step = b.light - a.light
+    beside = 0.0
+    if b.flat and before is not None and before.shot == a.shot:
+        beside = a.light - before.light
+    elif a.flat and after is not None and after.shot == b.shot:
+        beside = after.light - b.light
+    return step * beside > 0 and abs(step) <= 2 * abs(beside)
 
 
 def _beside(before: Picture | None, a: Picture, b: Picture, region: Region) -> Motion | None:

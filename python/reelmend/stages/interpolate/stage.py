@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
-from ...errors import OptionError
+from ...errors import FormatError, OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Stage, StageRuntime, State
 from ..letterbox import Letterbox
-from ..shots import Shots
+from ..shots import FLASH, Shots
 from ..structure import structure_of
 from .cadence import LONGEST, Cadence, Shown
 from .estimate import estimator_for
@@ -26,6 +26,7 @@ METHODS = ("sample", "blend", "memc", "flow")
 Method = Literal["sample", "blend", "memc", "flow"]
 _MOVING = ("memc", "flow")
 _FASTEST = 1000  # frames a second
+_TABLES = 48 << 10  # bytes: how a frame is built
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Interpolate(Stage):
     """Makes new frames between the frames there are: any rate from any rate, exactly timed.
 
     Source frames that fall on an output time leave untouched, with all their samples; so does a source frame that an
-    output time misses by less than a fiftieth of the interval. Others are made at their exact place in time.
+    output time misses by less than a fiftieth of the interval, if no other output time is nearer to it. Others are
+    made at their exact place in time. Where repeats are re-timed, they are no frames of their own. Frames must come in
+    order of time, each later than the one before.
 
     Give one of:
     rate         frames a second of the result, exact: 60, "60000/1001", Fraction(24000, 1001). Constant, from the
-                 first frame's time on, whatever the source's times
+                 first frame's time on, whatever the source's times and gaps
     factor       2..64: every interval of the source in so many equal parts; variable rates stay variable
     slow_motion  1 or more: time is stretched by so much, at the source's nominal rate, or at `rate` if it is given
 
@@ -50,8 +53,9 @@ class Interpolate(Stage):
                  that is so of most; "retime": always; "keep": never, which saves the delay
     overlays     titles and logos that stand still in front of motion are kept still
 
-    Cuts are found by structure, as the deflicker stage finds them, so a flash is none. Where the motion of a pair
-    cannot be known (dissolves, violent change), the frames are mixed. Black bars stay as they are.
+    Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
+    nothing all the same. A fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent
+    change), the frames are mixed. Black bars stay as they are.
     """
 
     name: ClassVar[str] = "interpolate"
@@ -88,6 +92,8 @@ class Interpolate(Stage):
         check("method", self.method in METHODS, f"one of {', '.join(METHODS)}")
         check("cuts", self.cuts in ("hold", "blend", "extrapolate"), "'hold', 'blend' or 'extrapolate'")
         check("repeats", self.repeats in ("auto", "keep", "retime"), "'auto', 'keep' or 'retime'")
+        for name in ("acceleration", "overlays"):
+            check(name, isinstance(getattr(self, name), bool), "True or False")
 
     @property
     def _ahead(self) -> int:
@@ -95,18 +101,28 @@ class Interpolate(Stage):
         return 1 if self.method in _MOVING and (self.acceleration or self.cuts == "extrapolate") else 0
 
     @property
+    def _grouped(self) -> bool:
+        """Whether repeats may be taken together. The nearest frame is the nearest, repeat or not."""
+        return self.repeats != "keep" and self.method != "sample"
+
+    @property
+    def _furthest(self) -> int:
+        """Frames of look-ahead, where every picture is shown as often as a cadence allows."""
+        return LONGEST * (2 + self._ahead) if self._grouped else 1 + self._ahead
+
+    @property
     def window(self) -> tuple[int, int]:
-        past = 1 if self._ahead else 0
-        return past, self.latency
+        shown = LONGEST if self._grouped else 1
+        return shown * (1 + self._ahead) - 1, self._furthest
 
     @property
     def latency(self) -> int:
-        grouped = 0 if self.repeats == "keep" else 1
-        return 1 + self._ahead + grouped
+        """With repeats="auto" that of ordinary video; more, up to the window's future, while there is a cadence."""
+        return 2 + self._ahead if self._grouped and self.repeats == "auto" else self._furthest
 
     @property
     def state(self) -> State:
-        return "recurrent" if self.overlays and self.method in _MOVING else "window"
+        return "recurrent" if self._grouped or (self.overlays and self.method in _MOVING) else "window"
 
     def _rate(self, info: VideoInfo) -> Fraction | None:
         """Frames a second of the result, where that can be said."""
@@ -130,21 +146,26 @@ class Interpolate(Stage):
     def declare(self, info: VideoInfo, device: str) -> Declaration:
         rate = self._rate(info)
         slower = self.slow_motion if isinstance(self.slow_motion, Fraction) else Fraction(1)
-        growth = rate * slower / info.rate if rate and info.rate else Fraction(self.factor or 2)
-        frames = None if info.frames is None else math.ceil(info.frames * growth)
+        known = rate * slower / info.rate if rate and info.rate else self.factor
+        growth = Fraction(known or 2)  # of a clip of any rate: as if it doubled, for the memory alone
+        frames = None if info.frames is None or known is None else math.ceil(info.frames * growth)
         notes = [f"{self.method}, {_words(self, rate)}"]
+        if self._furthest != self.latency:
+            notes.append(f"looks up to {self._furthest} frames ahead while pictures repeat")
         memory = 0
         if self.method in _MOVING:
             estimator = estimator_for(self.method)
             notes.append(f"motion by {estimator.name}")
             memory += estimator.memory(info.width, info.height) + (info.width * info.height if self.overlays else 0)
-        held = self.latency + (LONGEST if self.repeats != "keep" else 1)
-        made = math.ceil(growth * (LONGEST if self.repeats != "keep" else 1))
+        shown = LONGEST if self._grouped else 1
+        # the pictures at work, those ahead and the one before, each as often as it may be shown, and the next one
+        held = shown * (3 + self._ahead) + (1 if self._grouped else 0)
+        made = 0 if self.method == "sample" else math.ceil(growth * shown) - (1 if self.factor is not None else 0)
         return Declaration(
             window=self.window,
             latency=self.latency,
             output=replace(info, rate=rate, time_base=self._tick(info), frames=frames),
-            memory=memory + (held + made + 1) * info.frame_bytes,
+            memory=memory + (held + made) * info.frame_bytes + (held + FLASH + 1) * _TABLES,
             device=device,
             state=self.state,
             notes=tuple(notes),
@@ -162,6 +183,8 @@ def _exact(value: Any) -> Fraction | None:
     if isinstance(value, float) and not value.is_integer():
         raise OptionError(f"Interpolate: {value!r} is no exact rate; give a fraction such as '60000/1001'")
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return Fraction(value)
     except (TypeError, ValueError, ZeroDivisionError):
         raise OptionError(f"Interpolate: expected a number or a fraction such as '60000/1001'; got {value!r}") from None
@@ -179,7 +202,7 @@ class _Runtime(StageRuntime):
 
     def __init__(self, options: Interpolate, info: VideoInfo, device: str) -> None:
         self._options = options
-        moving = options.method in _MOVING
+        moving = self._moving = options.method in _MOVING
         estimator = estimator_for(options.method) if moving else None
         self._maker = Maker(options.method, options.cuts, estimator, options.overlays and moving)
         self._ahead = options._ahead
@@ -206,14 +229,24 @@ class _Runtime(StageRuntime):
         self._letterbox = Letterbox()
         self._shot: int | None = None
         self._cadence = Cadence("always" if self._options.repeats == "retime" else "auto")
+        self._last: Fraction | None = None
         self._before: Picture | None = None
         self._pending: deque[Picture] = deque()
+        self._begun: Picture | None = None
+        self._newest = 0
+        self._cut = self._jump = False
 
     def push(self, frame: Frame) -> list[Frame]:
+        if self._last is not None and frame.time <= self._last:
+            raise FormatError(
+                f"a frame at {float(frame.time):.6f} s came after one at {float(self._last):.6f} s; "
+                "expected each later than the one before"
+            )
+        self._last = frame.time
         structure = structure_of(frame)
         shot = self._shots.number(structure)
-        if self._options.repeats == "keep":
-            return self._take([Shown(frame, shot, [])])
+        if not self._options._grouped:
+            return self._take([Shown(frame, shot, structure, [])])
         return self._take(self._cadence.push(frame, shot, structure))
 
     def flush(self) -> list[Frame]:
@@ -236,11 +269,14 @@ class _Runtime(StageRuntime):
     def _picture(self, shown: Shown) -> Picture:
         if self._origin is None:
             self._origin = shown.frame.time
-        if shown.shot != self._shot:
-            self._shot, self._letterbox = shown.shot, Letterbox()
-        region = self._letterbox.look(shown.frame)
+        region = (0, 0, shown.frame.width, shown.frame.height)
+        if self._moving:
+            if shown.shot != self._shot:
+                self._shot, self._letterbox = shown.shot, Letterbox()
+            region = self._letterbox.look(shown.frame)
         repeats = [(frame, self._clock(frame.time)) for frame in shown.repeats]
-        return Picture(shown.frame, shown.shot, region, self._clock(shown.frame.time), repeats)
+        light, flat = float(shown.structure.fine.mean()), not shown.structure.ranks.any()
+        return Picture(shown.frame, shown.shot, region, self._clock(shown.frame.time), repeats, light, flat)
 
     def _clock(self, time: Fraction) -> Fraction:
         assert self._origin is not None
@@ -250,43 +286,67 @@ class _Runtime(StageRuntime):
         """What is due from the first pending picture up to the second."""
         a, b = self._pending[0], self._pending[1]
         after = self._pending[2] if len(self._pending) > 2 else None
-        if b.time <= a.time:
-            raise ValueError(f"frames go back in time: {float(b.time):.6f} s after {float(a.time):.6f} s")
         self._maker.relate(a, b)
         if after is not None:
             self._maker.relate(b, after)
         self._maker.observe(a, b)
         before = self._before
+        self._begin(a)
         out = []
         for due in self._schedule.between([a.time, *(time for _, time in a.repeats), b.time]):
             t = (due.time - a.time) / (b.time - a.time)
-            if t <= NEAR:
-                out.append(self._timed(a.frame, due, cut=a.shot != (before.shot if before else a.shot)))
-            elif 1 - t <= NEAR:
+            if t <= NEAR and _nearest(due, a.time):
+                out.append(self._timed(a.frame, due))
+            elif 1 - t <= NEAR and _nearest(due, b.time):
+                self._begin(b)
                 out.append(self._timed(b.frame, due))
             else:
-                out.append(self._timed(self._maker.make(a, b, t, before, after), due))
+                made = self._maker.make(a, b, t, before, after)
+                moves_on = a.shot != b.shot and self._options.cuts == "extrapolate"
+                if 2 * t >= 1 and (moves_on or made.planes is b.frame.planes):
+                    self._begin(b)
+                out.append(self._timed(made, due))
         self._before = self._pending.popleft()
         self._before.prepared.clear()
         return out
 
+    def _begin(self, picture: Picture) -> None:
+        """A picture is shown from now on: what is new with it goes with the next frame given out, and with no other."""
+        if picture is self._begun:
+            return
+        self._begun = picture
+        flash = any(p.shot < picture.shot for p in self._pending if p.time > picture.time)
+        self._cut |= picture.frame.cut or (picture.shot > self._newest > 0 and not flash)
+        self._jump |= picture.frame.discontinuity
+        self._newest = max(self._newest, picture.shot)
+
     def _tail(self, last: Picture) -> list[Frame]:
         """The last picture, for as long as it is shown."""
+        self._begin(last)
+        times = [last.time, *(time for _, time in last.repeats)]
         frame = last.repeats[-1][0] if last.repeats else last.frame
         shown = frame.duration * frame.time_base * self._slower
-        if not shown and self._before is not None:
-            shown = last.time - self._before.time
-        times = [last.time, *(time for _, time in last.repeats)]
-        end = times[-1] + (shown or self._usual or self._tick)
-        return [self._timed(last.frame, due) for due in self._schedule.between([*times, end])]
+        if not shown:  # as long as the frame before
+            if self._before is not None:
+                times = [self._before.time, *(time for _, time in self._before.repeats), *times]
+            shown = times[-1] - times[-2] if len(times) > 1 else self._usual or frame.time_base * self._slower
+            times = [time for time in times if time >= last.time]
+        return [self._timed(last.frame, due) for due in self._schedule.between([*times, times[-1] + shown])]
 
-    def _timed(self, frame: Frame, due: Due, cut: bool = False) -> Frame:
+    def _timed(self, frame: Frame, due: Due) -> Frame:
         tick = self._tick
         if (due.time / tick).denominator != 1 or (due.duration / tick).denominator != 1:
             tick = common_tick(common_tick(tick, due.time), due.duration)
+        cut, jump, self._cut, self._jump = self._cut, self._jump, False, False
         return frame.replace(
             pts=int(due.time / tick),
             time_base=tick,
             duration=int(due.duration / tick),
-            cut=frame.cut or cut,
+            cut=cut,
+            discontinuity=jump,
         )
+
+
+def _nearest(due: Due, time: Fraction) -> bool:
+    """Whether no other output time is as near to a source frame as this one, even steps taken for granted."""
+    return 2 * abs(due.time - time) < due.duration

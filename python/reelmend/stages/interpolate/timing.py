@@ -70,7 +70,7 @@ class AtRate(Schedule):
         self._start = None
 
     def between(self, times: Sequence[Fraction]) -> list[Due]:
-        if self._start is None or times[0] < self._start + (self._next - 1) * self._step:
+        if self._start is None or times[0] <= self._start + (self._next - 1) * self._step:
             self._start, self._next = times[0], 0
         # behind a gap the same grid goes on
         self._next = max(self._next, math.ceil((times[0] - self._start) / self._step))
