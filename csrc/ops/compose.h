@@ -36,11 +36,11 @@ RM_HD float add_term(float sum, float weight, float value) {
 // interval, so F = v + a / 2, B = -v + a / 2: a = F + B, and at t it is at X + t F - a t (1 - t) / 2 (Xu et al.,
 // "Quadratic video interpolation", NeurIPS 2019). Asked is the X that is at x at t: X = x + u0 with
 // u0 = -t F(X) + s a(X), s = t (1 - t) / 2, solved by fixed-point iteration; then u1 = u0 + F(X) leads to frame 1.
-// Accelerations beyond a limit are errors of the flows, and those greater than the slower of the two motions are no even
-// acceleration: something stopped, started or turned between frames. Both fade to 0.
+// Accelerations beyond a limit are errors of the flows; and one as great as both motions together is no even one:
+// something stopped, started or turned between frames. Towards both they fade to 0.
 struct Tracing {
   float t, pull;  // t, and s
-  float limit;    // of |a|, in pixels: all up to it or the slower motion, none from twice of it
+  float limit;    // of |a|, in pixels: all up to it, none from twice of it
   int steps;
 };
 
@@ -50,16 +50,20 @@ RM_HD float length_of(float u, float v) {
   return sqrtf(u * u + v * v);
 }
 
-RM_HD float believed(float limit, float acceleration) {
-  return clamp_f(2.0f - acceleration / max_f(limit, kNoMotion), 0.0f, 1.0f);
+// The part of an acceleration that is believed, between motions whose lengths add up to `both`: all up to half of that
+// and a little more, none where it is all of it.
+RM_HD float believed(float limit, float acceleration, float both) {
+  const float little = limit * (1.0f / 16.0f);
+  const float fades = clamp_f((both - acceleration) / max_f(0.5f * both - little, kNoMotion), 0.0f, 1.0f);
+  return fades * clamp_f(2.0f - acceleration / limit, 0.0f, 1.0f);
 }
 
 // From F and B at X to the displacement u0 (or its v).
 RM_HD void traced(const Tracing& r, float fu, float fv, float bu, float bv, float* u, float* v) {
   const float au = fu + bu;
   const float av = fv + bv;
-  const float slower = min_f(length_of(fu, fv), length_of(bu, bv));
-  const float part = r.pull * believed(min_f(r.limit, slower), length_of(au, av));
+  const float both = length_of(fu, fv) + length_of(bu, bv);
+  const float part = r.pull * believed(r.limit, length_of(au, av), both);
   *u = part * au - r.t * fu;
   *v = part * av - r.t * fv;
 }

@@ -34,8 +34,9 @@ def reference(flow, t, beyond=None, limit=16.0, steps=2):
         f = np.stack([fetched(p, *u) for p in flow])
         b = np.stack([fetched(p, *u) for p in behind])
         a = f + b
-        most = np.minimum(limit, np.minimum(np.hypot(*f), np.hypot(*b)))
-        a *= np.clip(2 - np.hypot(*a) / np.maximum(most, 1e-6), 0, 1)
+        size, both = np.hypot(*a), np.hypot(*f) + np.hypot(*b)
+        bent = np.clip((both - size) / np.maximum(both / 2 - limit / 16, 1e-6), 0, 1)
+        a *= bent * np.clip(2 - size / limit, 0, 1)
         velocity = f - a / 2
         u = -(velocity * t + a * t * t / 2)
     return u, u + f

@@ -85,7 +85,8 @@ def trace(
     beyond  float32 like the flow: frame 0 to the frame before it, as far away in time. With it motion is taken to be
             evenly accelerated, else even
     limit   accelerations up to so many pixels (of the flow's grid) per interval squared are believed, none from twice
-            of it; the slower of the two motions is a limit as well, so that what stops or starts is not bent
+            of it. Half the two motions' lengths, added up, are a limit as well (and a sixteenth of `limit` more), none
+            being believed from all of it, so that what stops, starts or turns is not bent
     steps   fixed-point iterations, 0 to 16, of the pixel of frame 0 that comes here; an odd number is better at edges
     out     two arrays like the flow; may not overlap the inputs
 
