@@ -95,11 +95,13 @@ class _Dense(Estimator):
         height, width = luma.shape
         half = ops.resize(luma, (-(-height // 2), -(-width // 2)), filter="area")
         picture = _to_8_bits(half, depth)
-        return picture, ops.BlockPyramid(picture, window=8)
+        return picture, ops.BlockPyramid(picture, window=16)
 
     def match(self, a: Any, b: Any) -> Array:
-        start = _cleaned(ops.block_motion(a[1], b[1], step=4)[0], 4)
-        return ops.dense_flow(a[0], b[0], coarsest=0, initial=start)
+        start = _cleaned(ops.block_motion(a[1], b[1], step=8)[0], 8)
+        flow = ops.dense_flow(a[0], b[0], coarsest=0, initial=start, iterations=4)
+        # patches of 8 pixels do not tell more than every second pixel holds
+        return ops.resize_flow(flow, (-(-flow.shape[1] // 2), -(-flow.shape[2] // 2)))
 
     def memory(self, width: int, height: int) -> int:
         columns, rows = -(-width // 2), -(-height // 2)
