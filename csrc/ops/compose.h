@@ -36,8 +36,8 @@ RM_HD float add_term(float sum, float weight, float value) {
 // interval, so F = v + a / 2, B = -v + a / 2: a = F + B, and at t it is at X + t F - a t (1 - t) / 2 (Xu et al.,
 // "Quadratic video interpolation", NeurIPS 2019). Asked is the X that is at x at t: X = x + u0 with
 // u0 = -t F(X) + s a(X), s = t (1 - t) / 2, solved by fixed-point iteration; then u1 = u0 + F(X) leads to frame 1.
-// Accelerations beyond a limit are errors of the flows, and those greater than the slower of the two motions are no even
-// acceleration: something stopped, started or turned between frames. Both fade to 0.
+// Accelerations beyond a limit are errors of the flows, and those greater than the slower of the two motions are no
+// even acceleration: something stopped, started or turned between frames. Both fade to 0.
 struct Tracing {
   float t, pull;  // t, and s
   float limit;    // of |a|, in pixels: all up to it or the slower motion, none from twice of it
