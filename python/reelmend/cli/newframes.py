@@ -50,11 +50,6 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
         "flow: along dense optical flow (default)",
     )
     frames.add_argument(
-        "--effort",
-        choices=("fast", "fine"),
-        help="memc and flow: search motion in a small picture (fast, default) or a larger one, several times as long",
-    )
-    frames.add_argument(
         "--cuts",
         choices=("hold", "blend", "extrapolate"),
         help="between the last frame of a shot and the first of the next: hold the old picture (default), blend both, "
@@ -80,7 +75,7 @@ def new_frames(args: argparse.Namespace) -> list[Stage]:
         raise OptionError(
             f"--audio {args.audio} says how sound goes with --slow-motion; at normal speed it is copied as it is"
         )
-    how = {name: getattr(args, name) for name in ("method", "effort", "cuts", "repeats")}
+    how = {name: getattr(args, name) for name in ("method", "cuts", "repeats")}
     given = {name: value for name, value in how.items() if value is not None}
     if args.fps is None and args.factor is None and args.slow_motion is None:
         if given:
@@ -93,10 +88,7 @@ def new_frames(args: argparse.Namespace) -> list[Stage]:
         for name, value in (("--fps", args.fps), ("--slow-motion", args.slow_motion)):
             if value is not None:
                 raise OptionError(f"--factor does not go with {name}: both say how many frames; give one of them")
-    method = args.method or "flow"
-    if args.effort is not None and method not in ("memc", "flow"):
-        raise OptionError(f"--effort says how finely motion is searched, and --method {method} searches none")
-    if args.cuts is not None and method == "sample":
+    if args.cuts is not None and args.method == "sample":
         raise OptionError("--cuts says what is made between two shots, and --method sample makes nothing")
     from ..stages.interpolate import Interpolate
 
