@@ -317,11 +317,12 @@ def test_a_constant_rate_keeps_its_grid_behind_a_gap(method, rate):
 
 def test_flushed_it_can_be_pushed_again():
     for frames in (even(FILM, 10), even(FILM, 1)):
-        check_again(frames)
+        for rate in (60, FILM):
+            check_again(frames, rate)
 
 
-def check_again(frames):
-    stream = Stream([Interpolate(rate=60)], info_of(frames, FILM))
+def check_again(frames, rate):
+    stream = Stream([Interpolate(rate=rate)], info_of(frames, FILM))
     once, again = (list(stream.process(frames)) for _ in range(2))
     assert once
     for a, b in zip(once, again, strict=True):

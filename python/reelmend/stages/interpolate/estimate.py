@@ -105,8 +105,9 @@ class _Dense(Estimator):
 
     def memory(self, width: int, height: int) -> int:
         columns, rows = -(-width // 2), -(-height // 2)
-        # pictures and pyramids, flows of three pairs, and what the search needs or traced flows do, never both at once
-        return columns * rows * (8 + 3 * 2 * 8 + 44)
+        # pictures and pyramids, the flow that is being found, and flows of three pairs on a quarter grid; those at a time
+        # between need what the one being found did
+        return columns * rows * (8 + 8) + 3 * 2 * 8 * -(-columns // 2) * -(-rows // 2)
 
 
 def _cleaned(flow: Array, step: int) -> Array:
