@@ -105,8 +105,8 @@ class _Dense(Estimator):
 
     def memory(self, width: int, height: int) -> int:
         columns, rows = -(-width // 2), -(-height // 2)
-        # pictures and pyramids, the flow that is being found, and flows of three pairs on a quarter grid; those at a time
-        # between need what the one being found did
+        # pictures and pyramids, the flow that is being found, and flows of three pairs on a quarter grid; those at a
+        # time between need what the one being found did
         return columns * rows * (8 + 8) + 3 * 2 * 8 * -(-columns // 2) * -(-rows // 2)
 
 
