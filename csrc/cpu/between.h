@@ -33,16 +33,23 @@ static RM_CLONES void double_row(const float* __restrict row, float* __restrict 
   }
 }
 
+// Half as many columns: each lies in the middle between two.
+static RM_CLONES void halve_row(const float* __restrict row, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) to[i] = between(row[2 * i], row[2 * i + 1], 0.5f);
+}
+
 // Where `n` output columns from x lie in an axis of another size.
 struct ColumnTaps {
   int near[kChunk], far[kChunk];
   float weight[kChunk];
   int n = 0;
   int first = -1;  // of the input columns, where each gives two, and these are inside the axis and not at its ends
+  int half = -1;   // the first input column, where two give one
 
   void aim(int x, int count, int in, int out) {
     n = count;
     first = out == 2 * in && x % 2 == 0 && n % 2 == 0 && x > 0 && x + n < out ? x / 2 : -1;
+    half = in == 2 * out ? 2 * x : -1;
     for (int i = 0; i < n; ++i) {
       const ResizeTap t = resize_tap(x + i, in, out);
       near[i] = t.near;
@@ -74,6 +81,11 @@ class BetweenRows {
       float a[kRoom], b[kRoom];
       if (taps.first > 0 && std::is_same_v<T, float> && in.step == 1) {
         double_row(reinterpret_cast<const float*>(in.row(row)) + taps.first, kept_[place], taps.n / 2);
+        row_of_[place] = row;
+        return kept_[place];
+      }
+      if (taps.half >= 0 && std::is_same_v<T, float> && in.step == 1) {
+        halve_row(reinterpret_cast<const float*>(in.row(row)) + taps.half, kept_[place], taps.n);
         row_of_[place] = row;
         return kept_[place];
       }

@@ -98,8 +98,8 @@ class _Dense(Estimator):
         return picture, ops.BlockPyramid(picture, window=16)
 
     def match(self, a: Any, b: Any) -> Array:
-        start = _cleaned(ops.block_motion(a[1], b[1], step=8)[0], 8)
-        flow = ops.dense_flow(a[0], b[0], coarsest=0, initial=start, iterations=4)
+        start = _cleaned(ops.block_motion(a[1], b[1], step=8, passes=1)[0], 8)
+        flow = ops.dense_flow(a[0], b[0], coarsest=0, initial=start, stride=5, iterations=2)
         # patches of 8 pixels do not tell more than every second pixel holds
         return ops.resize_flow(flow, (-(-flow.shape[1] // 2), -(-flow.shape[2] // 2)))
 

@@ -67,6 +67,7 @@ class Overlay:
     def __init__(self) -> None:
         self._count: Array | None = None
         self._region: Region | None = None
+        self._found = False
 
     def see(self, a: Frame, b: Frame, region: Region, flow: Array) -> None:
         """Count one pair."""
@@ -77,10 +78,11 @@ class Overlay:
             self._count = ops.beside(np.zeros(luma[0].shape, np.uint8), luma[0], np.uint8)
         unit = 1 << (a.format.depth - 8)
         ops.count_overlay(luma[0], luma[1], flow, self._count, still=3 * unit, contrast=40 * unit, moving=_MOVING)
+        self._found = int(ops.largest(self._count, 0).max()) >= _OVERLAY_AFTER
 
     def lay(self, source: Array, target: Array) -> None:
         """Put it back, from a plane of the source, into one that was made; both inside the region."""
-        if self._count is not None:
+        if self._found:
             ops.lay_over(source, self._count, target, least=_OVERLAY_AFTER)
 
 
