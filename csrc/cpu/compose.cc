@@ -149,6 +149,18 @@ void trace(const FlowField<const float>& flow, const FlowField<const float>& bey
 
 namespace {
 
+RM_CLONES int largest(const uint8_t* __restrict from, int n) {
+  uint8_t most = 0;
+  for (int i = 0; i < n; ++i) most = most < from[i] ? from[i] : most;
+  return most;
+}
+
+RM_CLONES int any_moving(const OverlayRule r, const float* __restrict u, const float* __restrict v, int n) {
+  int found = 0;
+  for (int i = 0; i < n; ++i) found |= moves(r, u[i], v[i]);
+  return found;
+}
+
 template <class T>
 RM_CLONES void widen_range(const T* __restrict from, int step, T* __restrict low, T* __restrict high, int n) {
   for (int i = 0; i < n; ++i) {
@@ -191,7 +203,7 @@ void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<c
     ColumnTaps taps;
     BetweenRows<kRoom> along, aside;
     T low[kRoom], high[kRoom];
-    int range[kRoom];
+    int range[kRoom], none[kRoom] = {};
     float u[kRoom], v[kRoom];
     for (int x = 0; x < a.width; x += kPixels) {
       const int n = std::min(kPixels, a.width - x);
@@ -200,6 +212,15 @@ void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<c
       aside.begin();
       const int left = std::min(x, kAround), right = std::min(a.width - x - n, kAround);
       for (int y = first; y < last; ++y) {
+        along.row(flow.u, taps, y, a.height, across, u);
+        aside.row(flow.v, taps, y, a.height, down, v);
+        const T* const one = a.row(y) + x * a.step;
+        const T* const two = b.row(y) + x * b.step;
+        if (!any_moving(rule, u, v, n)) {  // nothing is added then, whatever the ranges
+          if (largest(count.row(y) + x, n) > 0)
+            count_row(rule, one, a.step, two, b.step, none, u, v, count.row(y) + x, n);
+          continue;
+        }
         const int span = left + n + right;
         T* const near_low = low + kAround - left;
         T* const near_high = high + kAround - left;
@@ -213,9 +234,7 @@ void overlay(const Plane<const T>& a, const Plane<const T>& b, const FlowField<c
         for (int k = right; k < kAround; ++k)
           low[kAround + n + k] = low[kAround + n + right - 1], high[kAround + n + k] = high[kAround + n + right - 1];
         range_row(low, high, range, n);
-        along.row(flow.u, taps, y, a.height, across, u);
-        aside.row(flow.v, taps, y, a.height, down, v);
-        count_row(rule, a.row(y) + x * a.step, a.step, b.row(y) + x * b.step, b.step, range, u, v, count.row(y) + x, n);
+        count_row(rule, one, a.step, two, b.step, range, u, v, count.row(y) + x, n);
       }
     }
   });
@@ -230,12 +249,6 @@ namespace {
 
 RM_CLONES void most_of(const uint8_t* __restrict from, uint8_t* __restrict most, int n) {
   for (int i = 0; i < n; ++i) most[i] = most[i] < from[i] ? from[i] : most[i];
-}
-
-RM_CLONES int largest(const uint8_t* __restrict from, int n) {
-  uint8_t most = 0;
-  for (int i = 0; i < n; ++i) most = most < from[i] ? from[i] : most;
-  return most;
 }
 
 // The most of each count and of those beside it.

@@ -80,11 +80,14 @@ struct OverlayRule {
 
 constexpr int kAround = 2;
 
+RM_HD int moves(const OverlayRule& r, float u, float v) {
+  return u * u + v * v >= r.moving ? 1 : 0;
+}
+
 RM_HD int overlay_count(const OverlayRule& r, int before, int change, int range, float u, float v) {
   const int still = (change < 0 ? -change : change) <= r.still ? 1 : 0;
   const int stands_out = range >= r.contrast ? 1 : 0;
-  const int moves = u * u + v * v >= r.moving ? 1 : 0;
-  const int more = before + (moves & stands_out);
+  const int more = before + (moves(r, u, v) & stands_out);
   return still * (more > 255 ? 255 : more);
 }
 

@@ -17,6 +17,7 @@ __all__ = ["Maker", "Overlay", "Picture"]
 
 _UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, all from there on
 _ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
+_DOUBT = 0.1  # pixels: reached by less than this is hardly reached
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
 _MOVING = 0.25  # pixels of the picture a pair: in front of motion, of which a search finds little just there
 
@@ -183,12 +184,12 @@ class Maker:
         limit = _ACCELERATION * float(motion.forward.shape[2]) / (region[2] - region[0])
         from_a = ops.trace(motion.forward, t, beyond=None if past is None else past.backward, limit=limit)
         from_b = ops.trace(motion.backward, 1 - t, beyond=None if future is None else future.forward, limit=limit)
-        half = share / 2
+        by_a, by_b = _views(motion, t)
         terms = [
-            (0, from_a[0], half * (1 - t), 1.0),
-            (1, from_a[1], half * t, 1.0),
-            (0, from_b[1], half * (1 - t), 1.0),
-            (1, from_b[0], half * t, 1.0),
+            (0, from_a[0], by_a * np.float32(share * (1 - t)), 1.0),
+            (1, from_a[1], by_a * np.float32(share * t), 1.0),
+            (0, from_b[1], by_b * np.float32(share * (1 - t)), 1.0),
+            (1, from_b[0], by_b * np.float32(share * t), 1.0),
         ]
         if share < 1.0:
             still = ops.beside(np.zeros(tuple(motion.forward.shape), np.float32), motion.forward)
@@ -199,7 +200,7 @@ class Maker:
         self,
         a: Frame,
         b: Frame,
-        terms: list[tuple[int, Array, float, float]],
+        terms: list[tuple[int, Array, float | Array, float]],
         region: Region,
         t: float,
         overlay: Overlay | None = None,
@@ -220,6 +221,20 @@ class Maker:
                 for i, target in zip(group, made, strict=True):
                     overlay.lay(_crop(near.planes[i], a, region), target)
         return near.replace(planes=tuple(planes), made=True)
+
+
+def _views(motion: Motion, t: float) -> tuple[Array, Array]:
+    """How much to believe, at each place at t, what a's motion and b's say of it: float32, adding up to 1.
+
+    Where no pixel of a comes to, its motion knows nothing of the place, which was hidden in a; so for b.
+    """
+    reached = ops.empty_like(motion.forward)
+    spare = ops.empty_like(motion.forward[0])
+    ops.splat(motion.forward[0], motion.forward, scale=t, out=(spare, reached[0]))
+    ops.splat(motion.backward[0], motion.backward, scale=1 - t, out=(spare, reached[1]))
+    reached = ops.median_flow(reached) + np.float32(_DOUBT)
+    by_a = reached[0] / (reached[0] + reached[1])
+    return by_a, 1 - by_a
 
 
 def _still(frame: Frame) -> Array:
