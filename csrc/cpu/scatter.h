@@ -14,6 +14,7 @@ namespace reelmend::cpu {
 
 constexpr int64_t kBandBytes = 1 << 21;  // of cells: the rows in work lie in the second-level cache
 constexpr int kLeastBand = 16;           // rows
+constexpr int kLeastBands = 4;
 
 constexpr int kLine = 16;  // words of a cache line
 
@@ -23,7 +24,8 @@ struct BandShape {
     stride = w + 2 * kMargin;
     chunks = (w + kScatterChunk - 1) / kScatterChunk;
     const int64_t row_bytes = static_cast<int64_t>(stride) * sums * 8;
-    const int most = static_cast<int>(std::max<int64_t>(kLeastBand, std::min<int64_t>(kBandBytes / row_bytes, h)));
+    const int64_t share = (h + kLeastBands - 1) / kLeastBands;  // small pictures give work to several workers, too
+    const int most = static_cast<int>(std::max<int64_t>(kLeastBand, std::min<int64_t>(kBandBytes / row_bytes, share)));
     bands = (h + most - 1) / most;
     rows = (h + bands - 1) / bands;
     cells = static_cast<int64_t>(rows + 2 * kMargin) * stride;
