@@ -1,7 +1,7 @@
 """How well frames are made between frames, against FFmpeg's minterpolate: every second frame of a clip is taken away.
 
     python benchmarks/interpolate_quality.py [--quick] [--json benchmarks/results/interpolate_quality.json]
-                                             [--worst benchmarks/results/interpolate_worst.png]
+                                             [--worst benchmarks/results/interpolate_worst.jpg]
 
 The frames that are left, in yuv420p and native size, go to every method at half the clip's rate, for twice that; what
 is made between them is compared with what was taken away, in RGB, by PSNR (each frame) and SSIM (every 4th). Frames of
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="25 frames of fewer clips (two minutes)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--worst", type=Path, metavar="PNG", help="draw the worst frames of every method")
+    parser.add_argument("--worst", type=Path, metavar="PICTURE", help="draw the worst frames of every method")
     args = parser.parse_args()
     result, worst = run(args.quick, args.workers)
     print(show(result))

@@ -166,6 +166,55 @@ def speed(document: Document) -> str:
     )
 
 
+def frames_quality(document: Document) -> str:
+    """How near made frames come to those that were taken away."""
+    means = values(document, "mean")
+    names = list(dict.fromkeys(row["method"] for row in document["rows"] if row["case"] != "mean"))
+    figures = (("psnr_db", "{:.2f}"), ("psnr_min_db", "{:.2f}"), ("ssim", "{:.3f}"), ("ssim_min", "{:.3f}"))
+    columns = [best([means[n][key] for n in names], text) for key, text in figures]
+    clips = [c for c in dict.fromkeys(row["case"] for row in document["rows"]) if c != "mean" and "sign" not in c]
+    for clip in clips:
+        columns.append(best([values(document, clip)[n]["psnr_db"] for n in names], "{:.1f}"))
+    signs = [c for c in dict.fromkeys(row["case"] for row in document["rows"]) if "sign" in c]
+    each = [[float(values(document, c)[n]["psnr_db"] or 0) for c in signs] for n in names]
+    columns.append(best([sum(e) / len(e) for e in each], "{:.1f}"))
+    head = ["", "PSNR, dB", "worst frame, dB", "SSIM", "worst frame, SSIM", *clips, f"{len(signs)} signs"]
+    body = [[name, *(column[k] for column in columns)] for k, name in enumerate(names)]
+    text = (
+        f"Every second frame of {len(clips) + len(signs)} clips (24 to 60 frames a second, native size, "
+        f"{document['settings']['frames']} frames each) is taken away, and made again from the rest, halfway between "
+        "two frames; in RGB. *worst frame* is the mean of each clip's minimum. The signs (webcam, fast hands) count as "
+        "one clip. Per clip: PSNR.\n\n"
+    )
+    return (
+        text
+        + markdown(head, body)
+        + "\n\n![The worst frames of each method](benchmarks/results/interpolate_worst.jpg)\n\n"
+        + "The worst frames of each method, beside what was taken away.\n\n"
+        + measured(document, "libavfilter", "av", "numpy")
+    )
+
+
+def frames_speed(document: Document) -> str:
+    ratios = {(c["case"], c["ours"], c["peer"]): c for c in document["comparisons"]}
+    peers = list(dict.fromkeys(c["peer"] for c in document["comparisons"]))
+    body = []
+    for row in document["rows"]:
+        if not row["values"].get("fps"):
+            continue
+        found = [ratios.get((row["case"], row["method"], peer)) for peer in peers]
+        cells = [f"{row['case'].removeprefix('stage, ')}: {row['method']}", f"{row['values']['fps']:.0f}"]
+        body.append([*cells, *(f"{c['ratio']:.1f} ({c['q1']:.1f}-{c['q3']:.1f})" if c else "" for c in found)])
+    memory = [row for row in document["rows"] if row["case"].startswith("memory, ")]
+    held = ", ".join(f"{row['case'][8:]} {row['method']} {row['values']['mib']:.0f}" for row in memory)
+    planned = ", ".join(f"{row['values']['planned_mib']:.0f}" for row in memory)
+    return (
+        markdown(["", "frames out / s", *(f"times as fast as {peer}" for peer in peers)], body)
+        + f"\n\nMost memory held by a running stage, MiB: {held}; planned: {planned}.\n\n"
+        + measured(document, "libavfilter", "av", "numpy")
+    )
+
+
 def ops(document: Document) -> str:
     peers = list(dict.fromkeys(c["peer"] for c in document["comparisons"]))
     ratios = {(c["case"], c["peer"]): c for c in document["comparisons"]}
@@ -191,6 +240,8 @@ SECTIONS = (
     ("deflicker_quality", "Quality", quality),
     ("deflicker_kinds", "Kinds of flicker", kinds),
     ("deflicker_speed", "Speed and memory", speed),
+    ("interpolate_quality", "New frames: quality", frames_quality),
+    ("interpolate_speed", "New frames: speed and memory", frames_speed),
     ("ops", "Operations", ops),
 )
 
