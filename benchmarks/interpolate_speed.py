@@ -103,8 +103,7 @@ def memory(width: int, height: int, method: str) -> Row:
     stream = Stream([Interpolate(factor=2, method=method, repeats="keep")])  # type: ignore[arg-type]
     tracemalloc.start()
     for t in range(8):
-        for _ in stream.push(as_frame(np.ascontiguousarray(wide[:, 4 * t : 4 * t + width]), t)):
-            pass
+        stream.push(as_frame(np.ascontiguousarray(wide[:, 4 * t : 4 * t + width]), t))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     planned = stream.plan.memory

@@ -105,9 +105,9 @@ class _Dense(Estimator):
 
     def memory(self, width: int, height: int) -> int:
         columns, rows = -(-width // 2), -(-height // 2)
-        # pictures and pyramids, the flow that is being found, and flows of three pairs on a quarter grid; those at a
-        # time between need what the one being found did
-        return columns * rows * (8 + 8) + 3 * 2 * 8 * -(-columns // 2) * -(-rows // 2)
+        # pictures and pyramids, and the flow that is being found, whose room those at a time between have later; flows
+        # of three pairs and what is made of them, on a quarter grid
+        return columns * rows * (8 + 8) + (3 * 2 * 8 + 44) * -(-columns // 2) * -(-rows // 2)
 
 
 def _cleaned(flow: Array, step: int) -> Array:
