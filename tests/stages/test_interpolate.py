@@ -138,6 +138,24 @@ def test_what_is_covered_and_uncovered_is_better_than_mixed(method):
 
 
 @pytest.mark.parametrize("method", MOVING)
+def test_a_fast_pan_over_fine_texture_is_no_cut(method):
+    """Tiny pictures of such a pan are unlike each other; its motion tells that it is one shot, and is found exactly."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (400, 900)).astype(np.float64)
+    fine = sum(np.roll(noise, (i, j), (0, 1)) for i in range(3) for j in range(3)) / 9
+
+    def at(t):
+        return np.clip(np.rint((fine[20 + 6 * t :][:288, 40 + 8 * t :][:, :512] - 128) * 2 + 128), 0, 255)
+
+    frames = [at(t) for t in range(6)]
+    out = run(frames, method=method)
+    assert not any(frame.cut for frame in out)
+    middle = np.clip(np.rint((fine[35:][:288, 60:][:, :512] - 128) * 2 + 128), 0, 255)
+    inside = np.s_[48:-48, 48:-48]
+    assert np.array_equal(luma(out)[5][inside], middle[inside])
+
+
+@pytest.mark.parametrize("method", MOVING)
 def test_noise_alone_is_mixed(method):
     """No motion to be found: the frame between is no worse than the mean."""
     rng = np.random.default_rng(1)

@@ -16,6 +16,11 @@ from .estimate import Estimator, Motion, luma_of
 __all__ = ["Maker", "Overlay", "Picture"]
 
 _UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, all from there on
+# Forward and backward motion agree in 0.00 to 0.14 of the picture at true cuts, and in 0.47 and more in fast pans that
+# look like one, of the film and the animation it was set on; blocks agree in 0.46 of pure noise. A flash has the
+# content of its shot, but not the light.
+_ONE_SHOT = 0.5
+_ALIKE = 0.05  # of the range, in mean light
 _ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
 _DOUBT = 0.1  # pixels: reached by less than this is hardly reached
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
@@ -102,11 +107,15 @@ class Maker:
         self._overlays = overlays
         self._overlay = Overlay()
         self._shot: int | None = None
-        self._pair: tuple[int, int] = (0, 0)
+        self._joined: dict[int, int] = {}  # shots that go on under an earlier number
 
     def relate(self, a: Picture, b: Picture) -> None:
-        """Find the motion of a pair, once."""
-        if self._estimator is None or a.motion is not None or a.shot != b.shot:
+        """Find the motion of a pair, once. What looked like two shots and moves as one, as a fast pan does, is one."""
+        a.shot, b.shot = (self._joined.get(p.shot, p.shot) for p in (a, b))
+        if self._estimator is None or a.motion is not None:
+            return
+        cut = a.shot != b.shot
+        if cut and abs(a.light - b.light) > _ALIKE:
             return
         whole = (0, 0, a.frame.width, a.frame.height)
         region = a.region if a.region == b.region else whole
@@ -116,7 +125,12 @@ class Maker:
                 luma = luma_of(picture.frame, region)
                 picture.prepared[region] = self._estimator.prepare(luma, picture.frame.format.depth)
             prepared.append(picture.prepared[region])
-        a.motion, a.motion_region = self._estimator.both(*prepared), region
+        motion = self._estimator.both(*prepared)
+        if cut and motion.sure < _ONE_SHOT:
+            return
+        if cut:
+            self._joined[b.shot] = b.shot = a.shot
+        a.motion, a.motion_region = motion, region
 
     def observe(self, a: Picture, b: Picture) -> None:
         """See a pair that frames will be made of, in order."""
