@@ -102,7 +102,7 @@ def shots(frames: list[Yuv]) -> list[int]:
     return [counter.number(structure_of(as_frame(yuv, t))) for t, yuv in enumerate(frames)]
 
 
-Worst = tuple[float, str, int, bytes | None]
+Worst = tuple[float, str, int]  # PSNR, clip, frame
 
 
 def one(clip: str, count: int) -> tuple[str, dict[str, dict[str, float]], dict[str, list[tuple[float, int]]]]:
@@ -147,7 +147,7 @@ def run(quick: bool, workers: int) -> tuple[dict[str, Any], dict[str, list[Worst
             found[clip] = figures
             for name, values in figures.items():
                 rows.append(Row(clip, name, values))
-                worst.setdefault(name, []).extend((v, clip, i, None) for v, i in single[name])
+                worst.setdefault(name, []).extend((v, clip, i) for v, i in single[name])
             print(f"{clip:16}", "  ".join(f"{n} {v['psnr_db']:.2f}" for n, v in figures.items()), flush=True)
     for name in worst:
         # the twenty clips of signs are one kind of footage, and count as one clip
@@ -169,7 +169,7 @@ def sheet(worst: dict[str, list[Worst]], path: Path, count: int) -> None:
     from matplotlib import pyplot as plt
 
     shown = [n for n in worst if n not in ("sample",)]
-    picked = list(dict.fromkeys((clip, i) for name in shown for _, clip, i, _ in worst[name][:2]))[:WORST]
+    picked = list(dict.fromkeys((clip, i) for name in shown for _, clip, i in worst[name][:2]))[:WORST]
     figure, axes = plt.subplots(len(picked), len(shown) + 1, figsize=(3.2 * (len(shown) + 1), 1.95 * len(picked)))
     for row, (clip, i) in zip(axes, picked, strict=True):
         frames, fps = load(clip, count)
@@ -207,7 +207,7 @@ def main() -> None:
     result, worst = run(args.quick, args.workers)
     print(show(result))
     for name, frames in worst.items():
-        print(f"worst of {name}:", ", ".join(f"{clip} {i} ({v:.1f} dB)" for v, clip, i, _ in frames))
+        print(f"worst of {name}:", ", ".join(f"{clip} {i} ({v:.1f} dB)" for v, clip, i in frames))
     if args.json:
         write(args.json, result)
     if args.worst:

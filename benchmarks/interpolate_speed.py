@@ -15,7 +15,6 @@ import argparse
 import itertools
 import tracemalloc
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def main() -> None:
     if args.json:
         write(
             args.json,
-            document("interpolate_speed", rows, comparisons, settings={"rounds": rounds, "rate": str(Fraction(2))}),
+            document("interpolate_speed", rows, comparisons, settings={"rounds": rounds}),
         )
 
 

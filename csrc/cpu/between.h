@@ -2,8 +2,6 @@
 // kept, for those of the next output row are often the same.
 #pragma once
 
-#include <type_traits>
-
 #include "cpu/launch.h"
 #include "ops/resize.h"
 
@@ -26,16 +24,21 @@ static RM_CLONES void between_rows(const float* __restrict a, const float* __res
 
 // Twice as many columns, from an even one on: halves of pixels lie a quarter from one centre and three from the next.
 // The same arithmetic as resize_tap's weights, in one loop over neighbours.
-static RM_CLONES void double_row(const float* __restrict row, float* __restrict to, int n) {
+template <class T>
+static RM_CLONES void double_row(const T* __restrict row, float* __restrict to, int n) {
   for (int i = 0; i < n; ++i) {
-    to[2 * i] = between(row[i - 1], row[i], 0.75f);
-    to[2 * i + 1] = between(row[i], row[i + 1], 0.25f);
+    const float here = static_cast<float>(row[i]);
+    to[2 * i] = between(static_cast<float>(row[i - 1]), here, 0.75f);
+    to[2 * i + 1] = between(here, static_cast<float>(row[i + 1]), 0.25f);
   }
 }
 
 // Half as many columns: each lies in the middle between two.
-static RM_CLONES void halve_row(const float* __restrict row, float* __restrict to, int n) {
-  for (int i = 0; i < n; ++i) to[i] = between(row[2 * i], row[2 * i + 1], 0.5f);
+template <class T>
+static RM_CLONES void halve_row(const T* __restrict row, float* __restrict to, int n) {
+  for (int i = 0; i < n; ++i) {
+    to[i] = between(static_cast<float>(row[2 * i]), static_cast<float>(row[2 * i + 1]), 0.5f);
+  }
 }
 
 // Where `n` output columns from x lie in an axis of another size.
@@ -78,21 +81,18 @@ class BetweenRows {
   const float* resampled(const Plane<const T>& in, const ColumnTaps& taps, int row) {
     const int place = row & 1;  // rows that follow each other have places of their own
     if (row_of_[place] != row) {
-      float a[kRoom], b[kRoom];
-      if (taps.first > 0 && std::is_same_v<T, float> && in.step == 1) {
-        double_row(reinterpret_cast<const float*>(in.row(row)) + taps.first, kept_[place], taps.n / 2);
-        row_of_[place] = row;
-        return kept_[place];
-      }
-      if (taps.half >= 0 && std::is_same_v<T, float> && in.step == 1) {
-        halve_row(reinterpret_cast<const float*>(in.row(row)) + taps.half, kept_[place], taps.n);
-        row_of_[place] = row;
-        return kept_[place];
-      }
-      look_up_taps(in.row(row), taps.near, in.step, a, taps.n);
-      look_up_taps(in.row(row), taps.far, in.step, b, taps.n);
-      between_row(a, b, taps.weight, kept_[place], taps.n);
       row_of_[place] = row;
+      const T* const from = in.row(row);
+      if (in.step == 1 && taps.first > 0) {
+        double_row(from + taps.first, kept_[place], taps.n / 2);
+      } else if (in.step == 1 && taps.half >= 0) {
+        halve_row(from + taps.half, kept_[place], taps.n);
+      } else {
+        float a[kRoom], b[kRoom];
+        look_up_taps(from, taps.near, in.step, a, taps.n);
+        look_up_taps(from, taps.far, in.step, b, taps.n);
+        between_row(a, b, taps.weight, kept_[place], taps.n);
+      }
     }
     return kept_[place];
   }

@@ -70,7 +70,7 @@ RM_HD void traced(const Tracing& r, float fu, float fv, float bu, float bv, floa
 
 // ------------------------------------------------------------------------------------------------------------------
 // Overlays (titles, logos): what keeps its light while the picture behind it moves, and stands out. Counted a frame
-// pair: up where the sample kept still though the flow is more than a pixel, down to 0 where it changed, and left where
+// pair: up where the sample kept still though the flow is as long as asked, down to 0 where it changed, and left where
 // nothing moved, for then nothing can be told.
 struct OverlayRule {
   int still;     // largest change of a sample that kept still, in codes

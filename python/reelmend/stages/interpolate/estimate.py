@@ -21,11 +21,13 @@ class Motion:
 
     forward, backward  float32 (2, rows, columns): first to second and back, in pixels of their own grid
     sure     0..1: the share of the picture in which the two agree
+    region   the part of the frames that was matched
     """
 
     forward: Array
     backward: Array
     sure: float
+    region: Region
 
 
 def luma_of(frame: Frame, region: Region) -> Array:
@@ -55,11 +57,11 @@ class Estimator(ABC):
     def memory(self, width: int, height: int) -> int:
         """Bytes held at most for pictures of this size: prepared pictures, flows, and what matching needs."""
 
-    def both(self, a: Any, b: Any) -> Motion:
-        """The flows between two prepared pictures."""
+    def both(self, a: Any, b: Any, region: Region) -> Motion:
+        """The flows between two pictures, prepared in this region."""
         forward, backward = self.match(a, b), self.match(b, a)
         agreed = ops.consistency(forward, backward, outside=None)
-        return Motion(forward, backward, float(ops.to_host(agreed).mean()))
+        return Motion(forward, backward, float(ops.to_host(agreed).mean()), region)
 
 
 def _to_8_bits(luma: Array, depth: int) -> Array:
@@ -82,7 +84,8 @@ class _Blocks(Estimator):
         return _cleaned(ops.block_motion(a, b, step=8)[0], 8)
 
     def memory(self, width: int, height: int) -> int:
-        return 3 * width * height * 3 // 2 + _flows(-(-width // 8), -(-height // 8))
+        # pyramids of three pictures; on a grid of blocks, flows of three pairs and at a time between, and spare ones
+        return 3 * width * height * 3 // 2 + (2 * 3 + 4 + 2) * 8 * -(-width // 8) * -(-height // 8)
 
 
 class _Dense(Estimator):
@@ -113,11 +116,6 @@ class _Dense(Estimator):
 def _cleaned(flow: Array, step: int) -> Array:
     """A field of blocks, without lone vectors, as the flow of a picture with a pixel a block."""
     return ops.median_flow(flow * np.float32(1 / step))
-
-
-def _flows(columns: int, rows: int) -> int:
-    """Bytes of the flows of three pairs, and of those at a time between, on a grid."""
-    return (2 * 3 + 4 + 2) * 8 * columns * rows
 
 
 def estimator_for(method: str) -> Estimator:

@@ -36,7 +36,7 @@ class Picture:
     light    mean of its samples, 0..1; `flat` where nothing is to be seen in it
     repeats  frames that show it again, and their times
     prepared  what the estimator keeps of it, by region
-    motion   to the next picture, once known
+    motion   to the next picture, once it is `related` to it; None where the shot ends
     """
 
     frame: Frame
@@ -48,7 +48,7 @@ class Picture:
     flat: bool = False
     prepared: dict[Region, Any] = field(default_factory=dict)
     motion: Motion | None = None
-    motion_region: Region | None = None
+    related: bool = False
 
 
 def _crop(plane: Array, frame: Frame, region: Region) -> Array:
@@ -112,32 +112,28 @@ class Maker:
     def relate(self, a: Picture, b: Picture) -> None:
         """Find the motion of a pair, once. What looked like two shots and moves as one, as a fast pan does, is one."""
         a.shot, b.shot = (self._joined.get(p.shot, p.shot) for p in (a, b))
-        if self._estimator is None or a.motion is not None:
+        if self._estimator is None or a.related:
             return
+        a.related = True
         cut = a.shot != b.shot
         if cut and abs(a.light - b.light) > _ALIKE:
             return
         whole = (0, 0, a.frame.width, a.frame.height)
         region = a.region if a.region == b.region else whole
-        prepared = []
-        for picture in (a, b):
-            if region not in picture.prepared:
-                luma = luma_of(picture.frame, region)
-                picture.prepared[region] = self._estimator.prepare(luma, picture.frame.format.depth)
-            prepared.append(picture.prepared[region])
-        motion = self._estimator.both(*prepared)
-        if cut and motion.sure < _ONE_SHOT:
-            return
+        one, two = (_prepared(p, region, self._estimator) for p in (a, b))
+        motion = self._estimator.both(one, two, region)
         if cut:
+            if motion.sure < _ONE_SHOT:
+                return
             self._joined[b.shot] = b.shot = a.shot
-        a.motion, a.motion_region = motion, region
+        a.motion = motion
 
     def observe(self, a: Picture, b: Picture) -> None:
         """See a pair that frames will be made of, in order."""
         if a.shot != self._shot:
             self._shot, self._overlay = a.shot, Overlay()
-        if self._overlays and a.motion is not None and a.motion_region is not None:
-            self._overlay.see(a.frame, b.frame, a.motion_region, a.motion.forward)
+        if self._overlays and a.motion is not None:
+            self._overlay.see(a.frame, b.frame, a.motion.region, a.motion.forward)
 
     def make(self, a: Picture, b: Picture, t: Fraction, before: Picture | None, after: Picture | None) -> Frame:
         """The frame at t, between 0 (a) and 1 (b): untimed. `before` and `after` tell the motion around the pair."""
@@ -168,17 +164,17 @@ class Maker:
             return self._mix(a.frame, b.frame, float(t))
         if self._cuts == "extrapolate":
             if 2 * t < 1 and before is not None and before.motion is not None and before.shot == a.shot:
-                return self._moved(a.frame, before.motion_region, before.motion.backward, before.motion.sure, float(t))
+                return self._moved(a.frame, before.motion, before.motion.backward, float(t))
             if 2 * t >= 1 and after is not None and b.motion is not None and after.shot == b.shot:
-                return self._moved(b.frame, b.motion_region, b.motion.forward, b.motion.sure, float(1 - t))
+                return self._moved(b.frame, b.motion, b.motion.forward, float(1 - t))
             return a.frame if 2 * t < 1 else b.frame
         return a.frame
 
-    def _moved(self, frame: Frame, region: Region | None, flow: Array, sure: float, far: float) -> Frame:
-        """A picture moved on (or back) along its motion."""
-        if region is None or sure < _SURE:
+    def _moved(self, frame: Frame, motion: Motion, flow: Array, far: float) -> Frame:
+        """A picture moved on (or back) along one of the flows of its motion."""
+        if motion.sure < _SURE:
             return frame
-        return self._composed(frame, frame, [(0, flow, 1.0, far)], region, 0.0)
+        return self._composed(frame, frame, [(0, flow, 1.0, far)], motion.region, 0.0)
 
     def _along(
         self,
@@ -191,10 +187,10 @@ class Maker:
         after: Picture | None,
     ) -> Frame:
         """Along the motion, seen from both pictures: four warps, mixed."""
-        region = a.motion_region
-        assert region is not None
-        past = _beside(before, a, b, region)
-        future = b.motion if after is not None and _even(a, b, after) and b.motion_region == region else None
+        region = motion.region
+        past = before.motion if before is not None and _even(before, a, b) else None
+        future = b.motion if after is not None and _even(a, b, after) else None
+        past, future = (m if m is not None and m.region == region else None for m in (past, future))
         limit = _ACCELERATION * float(motion.forward.shape[2]) / (region[2] - region[0])
         from_a = ops.trace(motion.forward, t, beyond=None if past is None else past.backward, limit=limit)
         from_b = ops.trace(motion.backward, 1 - t, beyond=None if future is None else future.forward, limit=limit)
@@ -237,6 +233,13 @@ class Maker:
         return near.replace(planes=tuple(planes), made=True)
 
 
+def _prepared(picture: Picture, region: Region, estimator: Estimator) -> Any:
+    """What the estimator keeps of a picture's region, made once."""
+    if region not in picture.prepared:
+        picture.prepared[region] = estimator.prepare(luma_of(picture.frame, region), picture.frame.format.depth)
+    return picture.prepared[region]
+
+
 def _views(motion: Motion, t: float) -> tuple[Array, Array]:
     """How much to believe, at each place at t, what a's motion and b's say of it: float32, adding up to 1.
 
@@ -271,9 +274,3 @@ def _fades(before: Picture | None, a: Picture, b: Picture, after: Picture | None
     elif a.flat and after is not None and after.shot == b.shot:
         beside = after.light - b.light
     return step * beside > 0 and abs(step) <= 2 * abs(beside)
-
-
-def _beside(before: Picture | None, a: Picture, b: Picture, region: Region) -> Motion | None:
-    if before is None or not _even(before, a, b) or before.motion_region != region:
-        return None
-    return before.motion

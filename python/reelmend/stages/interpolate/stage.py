@@ -54,8 +54,9 @@ class Interpolate(Stage):
     overlays     titles and logos that stand still in front of motion are kept still
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
-    nothing all the same. A fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent
-    change), the frames are mixed. Black bars stay as they are.
+    nothing all the same. Where motion is searched, it has the last word: what moves as one, a fast pan, is one shot. A
+    fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent change), the frames are
+    mixed. Black bars stay as they are.
     """
 
     name: ClassVar[str] = "interpolate"
