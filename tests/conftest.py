@@ -29,6 +29,29 @@ def material() -> Path:
     return folder
 
 
+# What an extra brings that a test would import.
+EXTRAS = {
+    "dali": "nvidia.dali",
+    "nvcodec": "PyNvVideoCodec",
+    "openvino": "openvino",
+    "rtx": "tensorrt_rtx",
+    "tensorrt": "tensorrt",
+    "train": "torch",
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked extra("rtx") where it is absent; fail them where REELMEND_REQUIRE=train,rtx,... names it."""
+    required = os.environ.get("REELMEND_REQUIRE", "").split(",")
+    for mark in item.iter_markers("extra"):
+        for name in mark.args:
+            try:
+                importlib.import_module(EXTRAS[name])
+            except Exception as error:  # one of these raises RuntimeError on a machine without its driver
+                absent = f"the extra {name!r} is not installed: {error}"
+                (pytest.fail if name in required else pytest.skip)(absent)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = getattr(item, "fixturenames", ())
