@@ -101,8 +101,9 @@ class EngineRejected(EngineError):
         bar_largest: float,
     ) -> None:
         super().__init__(
-            f"{network}/{part} on {engine}: output {output!r} differs from the fp32 reference on the sample {sample!r}: "
-            f"{psnr:.1f} dB and {largest:.3g} at most; expected {bar_psnr:.1f} dB or better and {bar_largest:.3g} or less"
+            f"{network}/{part} on {engine}: output {output!r} differs from the fp32 reference on the sample "
+            f"{sample!r}: {psnr:.1f} dB and {largest:.3g} at most; expected {bar_psnr:.1f} dB or better and "
+            f"{bar_largest:.3g} or less"
         )
         self.network, self.part, self.engine, self.output, self.sample = network, part, engine, output, sample
         self.psnr, self.largest, self.bar_psnr, self.bar_largest = psnr, largest, bar_psnr, bar_largest

@@ -215,9 +215,9 @@ def load_network(folder: str | os.PathLike[str]) -> Network:
 
 
 def _part(name: str, plain: dict[str, Any]) -> Part:
-    ports = {way: tuple(_port(p) for p in plain.pop(way)) for way in ("inputs", "outputs")}
+    inputs, outputs = (tuple(_port(p) for p in plain.pop(way)) for way in ("inputs", "outputs"))
     bars = {precision: Bar(**bar) for precision, bar in plain.pop("bars").items()}
-    return Part(name=name, **ports, bars=bars, **plain)
+    return Part(name=name, inputs=inputs, outputs=outputs, bars=bars, **plain)
 
 
 def _port(plain: dict[str, Any]) -> Port:
