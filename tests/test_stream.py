@@ -12,8 +12,9 @@ import pytest
 
 from reelmend import Stream
 from reelmend.errors import FormatError, OptionError, PlanError, ReelmendError, StageError
+from reelmend.fallback import Fallback
 from reelmend.frame import Frame, PixelFormat, VideoInfo
-from reelmend.stage import Declaration, Fallback, Stage, StageRuntime
+from reelmend.stage import Declaration, Stage, StageRuntime
 
 LOG: list[str] = []
 

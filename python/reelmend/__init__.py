@@ -18,9 +18,10 @@ from .errors import ReelmendError
 
 if TYPE_CHECKING:
     from .convert import to_rgb
+    from .fallback import Fallback
     from .frame import Colour, Frame, PixelFormat, VideoInfo
     from .restore import RestoreResult, plan_restore, restore
-    from .stage import Declaration, Fallback, Stage, StageRuntime
+    from .stage import Declaration, Stage, StageRuntime
     from .stages.deflicker import Deflicker
     from .stages.interpolate import Interpolate
     from .stream import Plan, Stream
@@ -32,7 +33,7 @@ _HOMES = {
     "Colour": ".frame",
     "Declaration": ".stage",
     "Deflicker": ".stages.deflicker",
-    "Fallback": ".stage",
+    "Fallback": ".fallback",
     "Frame": ".frame",
     "Interpolate": ".stages.interpolate",
     "PixelFormat": ".frame",

@@ -243,7 +243,7 @@ def restore(
                 explained.finish()
             except KeyboardInterrupt:
                 interrupted = True
-        fallbacks = (f"{f.used} instead of {f.wanted}: {f.why}" for f in plan.fallbacks)
+        fallbacks = map(str, plan.fallbacks)
         told = explained.notes if explained is not None else ()
         notes = tuple(dict.fromkeys((*source.notes, *fallbacks, *sink.notes, *told)))
         result = RestoreResult(

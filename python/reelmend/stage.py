@@ -9,20 +9,12 @@ from fractions import Fraction
 from typing import Any, ClassVar, Literal, Protocol
 
 from .errors import OptionError
+from .fallback import Fallback
 from .frame import Frame, VideoInfo
 
-__all__ = ["Declaration", "Fallback", "Finding", "FindingSummary", "Stage", "StageRuntime"]
+__all__ = ["Declaration", "Finding", "FindingSummary", "Stage", "StageRuntime"]
 
 State = Literal["none", "window", "recurrent"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """A path that was wanted and not taken, and why. Shown in the plan; never silent."""
-
-    wanted: str
-    used: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

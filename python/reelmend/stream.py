@@ -12,8 +12,9 @@ from typing import Any
 
 from .convert import check_device, to_device
 from .errors import FormatError, PlanError, StageError
+from .fallback import Fallback
 from .frame import Array, Frame, VideoInfo
-from .stage import Declaration, Fallback, Finding, Stage, StageRuntime
+from .stage import Declaration, Finding, Stage, StageRuntime
 
 __all__ = ["Plan", "StageStats", "Stream"]
 
