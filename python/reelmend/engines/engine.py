@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ..errors import ArrayError, EngineError
+from ..fallback import Fallback
 from ..frame import Array
 from ..ops._dispatch import dtype_of
 from .network import Network, Part, Precision, Size
 
-__all__ = ["Backend", "Engine", "Request", "Told"]
+__all__ = ["Backend", "Built", "Engine", "Request", "Told"]
 
 Told = Callable[[str], None]  # is told, a line at a time, what takes long
 
@@ -59,9 +60,11 @@ class Engine(ABC):
     inputs, outputs  shapes at the size it was opened for
     backend          "onnxruntime", "tensorrt", "tensorrt_rtx" ...; `precision`, `device` as they came to be
     memory           bytes of activations and weights it holds, as far as its backend tells
+    fallbacks        what was wanted and is not used, and why
     """
 
     backend: str
+    fallbacks: tuple[Fallback, ...] = ()
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -1,0 +1,195 @@
+"""ONNX Runtime: on the CPU everywhere, on CUDA where its GPU build is installed. The CPU in fp32 is the reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArrayError, EngineBuildError, EngineError
+from ..frame import Array
+from ..ops._dispatch import empty, is_cuda, stream_of
+from .engine import Backend, Engine, Request
+
+__all__ = ["OnnxRuntime"]
+
+
+def _ort() -> Any:
+    ort = import_module("onnxruntime")
+    ort.set_default_logger_severity(3)  # what matters comes as an exception
+    return ort
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class OnnxRuntime(Backend):
+    """Runs ONNX files as they are."""
+
+    name = "onnxruntime"
+    precisions = ("fp32",)
+
+    def why_not(self, device: str) -> str:
+        if device == "cpu" or "CUDAExecutionProvider" in _ort().get_available_providers():
+            return ""
+        return "this ONNX Runtime has no CUDA provider (pip install onnxruntime-gpu in place of onnxruntime)"
+
+    def identity(self, request: Request) -> dict[str, str]:
+        ort = _ort()
+        return {"builder": f"onnxruntime {ort.__version__}", "provider": _provider(request.device)[0]}
+
+    def load(self, request: Request, onnx: bytes, plan: bytes | None) -> Engine:
+        return _CudaEngine(request, onnx) if request.device != "cpu" else _CpuEngine(request, onnx)
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    if device == "cpu":
+        return "CPUExecutionProvider", {}
+    index = device.partition(":")[2] or "0"
+    # The arena grows by what is asked, not by powers of two; algorithms are searched once, not guessed.
+    options = {"device_id": index, "arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    return "CUDAExecutionProvider", options
+
+
+def _session(request: Request, onnx: bytes, more: Mapping[str, str] | None = None) -> Any:
+    ort = _ort()
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = request.threads or cores()
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = not request.dynamic  # one plan of all buffers, right for one shape
+    # Threads that spin between two frames take the cores from decoding, encoding and our own kernels.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    name, facts = _provider(request.device)
+    try:
+        session = ort.InferenceSession(onnx, options, providers=[(name, {**facts, **(more or {})})])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise EngineBuildError(f"{request.words}: ONNX Runtime refuses it", [" ".join(str(error).split())]) from error
+    if session.get_providers()[0] != name:
+        raise EngineError(f"{request.words}: ONNX Runtime did not take {name}; its own log says why")
+    for way, given, expected in (
+        ("inputs", session.get_inputs(), request.part.inputs),
+        ("outputs", session.get_outputs(), request.part.outputs),
+    ):
+        names = [p.name for p in given]
+        if sorted(names) != sorted(p.name for p in expected):
+            raise EngineError(f"{request.words}: its {way} are {names}; expected {[p.name for p in expected]}")
+    return session
+
+
+class _CpuEngine(Engine):
+    """On the CPU: inputs and outputs are bound where they lie, nothing is copied."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, request: Request, onnx: bytes) -> None:
+        self._session = _session(request, onnx)
+        self._binding = self._session.io_binding()
+        self._bound: tuple[int, ...] = ()
+        super().__init__(request)
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None, stream: Any = None
+    ) -> dict[str, Array]:
+        results = {
+            name: np.empty(shape, np.float32) for name, shape in self.outputs.items() if name not in (outputs or {})
+        }
+        results.update(outputs or {})
+        self.checked(inputs, self.inputs, "inputs")
+        self.checked(results, self.outputs, "outputs")
+        where = tuple(_address(self, n, x) for n, x in inputs.items()) + tuple(
+            _address(self, n, x) for n, x in results.items()
+        )
+        if where != self._bound:
+            self._bind(inputs, results)
+            self._bound = where
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            self._bound = ()
+            raise EngineError(f"{self.request.words}: the run failed: {' '.join(str(error).split())}") from error
+        return results
+
+    def resize(self, size: tuple[int, int]) -> None:
+        super().resize(size)
+        self._bound = ()
+
+    def _bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        for bind, arrays in ((self._binding.bind_input, inputs), (self._binding.bind_output, outputs)):
+            for name, x in arrays.items():
+                bind(name, "cpu", 0, np.float32, x.shape, x.ctypes.data)
+
+    def close(self) -> None:
+        self._binding = self._session = None
+
+
+def _address(engine: Engine, name: str, x: Array) -> int:
+    if not isinstance(x, np.ndarray):
+        raise ArrayError(f"{engine.request.words}: {name} is a {type(x).__name__}; this engine runs on NumPy arrays")
+    if not x.flags.c_contiguous:
+        raise ArrayError(f"{engine.request.words}: {name} is strided; expected a C-contiguous array")
+    return int(x.ctypes.data)
+
+
+class _CudaEngine(Engine):
+    """On a GPU: device buffers are bound where they lie, and the work is queued on the stream that is given."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, request: Request, onnx: bytes) -> None:
+        self._onnx = onnx
+        self._session: Any = None
+        self._handle: int | None = None
+        super().__init__(request)
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None, stream: Any = None
+    ) -> dict[str, Array]:
+        self.checked(inputs, self.inputs, "inputs")
+        like = next(iter(inputs.values()))
+        results = {n: empty(shape, np.float32, like) for n, shape in self.outputs.items() if n not in (outputs or {})}
+        results.update(outputs or {})
+        self.checked(results, self.outputs, "outputs")
+        self._open(int(stream_of(like, stream) or 0))
+        binding = self._session.io_binding()
+        index = int(self.device.partition(":")[2] or 0)
+        for bind, arrays in ((binding.bind_input, inputs), (binding.bind_output, results)):
+            for name, x in arrays.items():
+                bind(name, "cuda", index, np.float32, tuple(x.shape), _device_address(self, name, x))
+        options = _ort().RunOptions()
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        try:
+            self._session.run_with_iobinding(binding, options)
+        except Exception as error:
+            raise EngineError(f"{self.request.words}: the run failed: {' '.join(str(error).split())}") from error
+        return results
+
+    def _open(self, handle: int) -> None:
+        """A session queues on one stream for life, so another stream means another session."""
+        if self._session is None or handle != self._handle:
+            more = {"user_compute_stream": str(handle)} if handle else {}
+            self._session, self._handle = _session(self.request, self._onnx, more), handle
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _device_address(engine: Engine, name: str, x: Array) -> int:
+    if not is_cuda(x):
+        raise ArrayError(f"{engine.request.words}: {name} is in host memory; this engine runs on {engine.device}")
+    about = x.__cuda_array_interface__
+    if about.get("strides") is not None:
+        dense, step = [], 4
+        for n in reversed(about["shape"]):
+            dense.append(step)
+            step *= n
+        if tuple(about["strides"]) != tuple(reversed(dense)):
+            raise ArrayError(f"{engine.request.words}: {name} is strided; expected a C-contiguous array")
+    return int(about["data"][0])
