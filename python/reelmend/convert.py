@@ -11,11 +11,11 @@ import numpy as np
 
 from . import ops
 from .errors import DeviceError, FormatError, OptionError
-from .frame import Array, Frame
+from .frame import Array, Frame, Matrix
 from .ops._dispatch import dtype_of, empty
 from .ops._memory import holder
 
-__all__ = ["check_device", "to_device", "to_host", "to_rgb"]
+__all__ = ["check_device", "from_rgb", "rgb_into", "to_device", "to_host", "to_rgb"]
 
 _DEVICE = re.compile(r"^cuda(?::(\d+))?$")
 
@@ -113,3 +113,45 @@ def _stacked(planes: Sequence[Array]) -> Array:
     for c, plane in enumerate(planes):
         picture[:, :, c] = plane
     return picture
+
+
+def rgb_into(frame: Frame, out: Array) -> None:
+    """The frame as RGB into float32 planes (3, rows, columns) beside its own, as a network sees it.
+
+    Full range is 0..1; what lies beyond it in the frame's code values stays beyond. Rows and columns of `out` below and
+    to the right of the picture repeat its last ones. Gray becomes three equal planes.
+    """
+    height, width = frame.height, frame.width
+    inside = [out[c, :height, :width] for c in range(3)]
+    if frame.format.kind == "yuv":
+        ops.yuv_to_rgb(frame.planes[:3], **frame.coding, out=inside)
+    else:
+        planes = frame.planes[:3] if frame.format.kind == "rgb" else (frame.planes[0],) * 3
+        peak = ops.beside(np.full(1, frame.format.max_code, np.float32), frame.planes[0])
+        for plane, to in zip(planes, inside, strict=True):
+            to[...] = ops.cast(plane, np.float32) / peak
+    if out.shape[1] > height:
+        out[:, height:, :width] = out[:, height - 1 : height, :width]
+    if out.shape[2] > width:
+        out[:, :, width:] = out[:, :, width - 1 : width]
+
+
+def from_rgb(rgb: Array, like: Frame) -> Frame:
+    """A frame from float32 RGB planes (3, rows, columns), 0..1, in the format, colour and time of another.
+
+    Values are rounded to the nearest code and clamped to what the format holds. Opacity, if the format has it, is left
+    for the caller to add.
+    """
+    fmt = like.format
+    height, width = (int(n) for n in rgb.shape[1:])
+    if fmt.kind == "yuv":
+        coding = like.replace(planes=(rgb[0],)).coding if like.colour.matrix is Matrix.UNSPECIFIED else like.coding
+        shapes = fmt.plane_shapes(width, height)[:3]
+        planes = tuple(empty(shape, fmt.dtype, rgb) for shape in shapes)
+        ops.rgb_to_yuv([rgb[c] for c in range(3)], subsampling=fmt.subsampling, **coding, out=planes)
+        return like.replace(planes=planes)
+    peak = fmt.max_code
+    codes = [ops.cast((rgb[c] * peak + 0.5).clip(0, peak), fmt.dtype) for c in range(3)]
+    if fmt.kind == "gray":
+        codes = [ops.cast(((rgb[0] + rgb[1] + rgb[2]) * (peak / 3) + 0.5).clip(0, peak), fmt.dtype)]
+    return like.replace(planes=tuple(codes))

@@ -1,0 +1,5 @@
+"""Pictures made larger by a network."""
+
+from .stage import Upscale
+
+__all__ = ["Upscale"]
