@@ -46,8 +46,8 @@ class Estimator(ABC):
     name: str
 
     @abstractmethod
-    def prepare(self, luma: Array, depth: int) -> Any:
-        """What of a picture is kept for matching."""
+    def prepare(self, frame: Frame, region: Region) -> Any:
+        """What of a picture is kept for matching it: of its part inside the region."""
 
     @abstractmethod
     def match(self, a: Any, b: Any) -> Array:
@@ -77,8 +77,8 @@ class _Blocks(Estimator):
 
     name = "block search, windows of 16 pixels every 8"
 
-    def prepare(self, luma: Array, depth: int) -> Any:
-        return ops.BlockPyramid(_to_8_bits(luma, depth), window=16)
+    def prepare(self, frame: Frame, region: Region) -> Any:
+        return ops.BlockPyramid(_to_8_bits(luma_of(frame, region), frame.format.depth), window=16)
 
     def match(self, a: Any, b: Any) -> Array:
         return _cleaned(ops.block_motion(a, b, step=8)[0], 8)
@@ -94,10 +94,11 @@ class _Dense(Estimator):
 
     name = "dense inverse search at half the size, begun by a block search"
 
-    def prepare(self, luma: Array, depth: int) -> Any:
+    def prepare(self, frame: Frame, region: Region) -> Any:
+        luma = luma_of(frame, region)
         height, width = luma.shape
         half = ops.resize(luma, (-(-height // 2), -(-width // 2)), filter="area")
-        picture = _to_8_bits(half, depth)
+        picture = _to_8_bits(half, frame.format.depth)
         return picture, ops.BlockPyramid(picture, window=16)
 
     def match(self, a: Any, b: Any) -> Array:

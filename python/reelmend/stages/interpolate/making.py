@@ -11,7 +11,7 @@ import numpy as np
 from ... import ops
 from ...frame import Array, Frame
 from ..letterbox import Region
-from .estimate import Estimator, Motion, luma_of
+from .estimate import Estimator, Motion
 
 __all__ = ["Maker", "Overlay", "Picture"]
 
@@ -236,7 +236,7 @@ class Maker:
 def _prepared(picture: Picture, region: Region, estimator: Estimator) -> Any:
     """What the estimator keeps of a picture's region, made once."""
     if region not in picture.prepared:
-        picture.prepared[region] = estimator.prepare(luma_of(picture.frame, region), picture.frame.format.depth)
+        picture.prepared[region] = estimator.prepare(picture.frame, region)
     return picture.prepared[region]
 
 
