@@ -3,11 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
 
-.PHONY: help demo test lint format bench gpu clean
+# The versions that exports are compared with; another torch may order a graph's nodes otherwise.
+EXTRAS := plot,bench,dev,train,rtx,dali
+PINS := torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2
+
+.PHONY: help demo test extras lint format bench gpu clean
 
 help:
 	@echo "make demo    a flickering film, restored: pictures and plots in demo/"
 	@echo "make test    the test suite"
+	@echo "make extras  what the tests of networks, TensorRT-RTX and DALI need (1.5 GB); without it they are skipped"
 	@echo "make lint    ruff, mypy, import-linter, clang-format"
 	@echo "make format  apply ruff and clang-format"
 	@echo "make bench   the short benchmarks of this machine"
@@ -24,6 +29,12 @@ $(BIN)/python:
 .venv/.dev: $(BIN)/python $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[plot,bench,dev]'
 	@touch $@ .venv/.demo
+
+.venv/.extras: $(BIN)/python $(NATIVE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]' $(PINS)
+	@touch $@ .venv/.dev .venv/.demo
+
+extras: .venv/.extras
 
 demo: .venv/.demo
 	$(BIN)/reelmend demo --output demo

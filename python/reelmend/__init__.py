@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .stage import Declaration, Stage, StageRuntime
     from .stages.deflicker import Deflicker
     from .stages.interpolate import Interpolate
+    from .stages.upscale import Upscale
     from .stream import Plan, Stream
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOMES = {
     "Stage": ".stage",
     "StageRuntime": ".stage",
     "Stream": ".stream",
+    "Upscale": ".stages.upscale",
     "VideoInfo": ".frame",
     "plan_restore": ".restore",
     "restore": ".restore",
@@ -62,6 +64,7 @@ __all__ = [
     "Stage",
     "StageRuntime",
     "Stream",
+    "Upscale",
     "VideoInfo",
     "__version__",
     "plan_restore",

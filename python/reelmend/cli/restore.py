@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
 from .newframes import add_new_frames, new_frames, rate
+from .upscaling import add_upscaling, upscaling
 
 if TYPE_CHECKING:
     from ..restore import Progress, RestoreResult
@@ -21,7 +22,8 @@ __all__ = ["add_parser", "run"]
 
 _DESCRIPTION = """\
 Restore a video. Say what to do with one or more of the flags below; sound, subtitles, chapters, tags and the exact
-time of every frame are kept. What cannot be kept is said. Flicker is removed first, then new frames are made.
+time of every frame are kept. What cannot be kept is said. Flicker is removed first, then pictures are made larger,
+then new frames are made.
 """
 
 _EPILOG = """\
@@ -33,6 +35,7 @@ examples:
   reelmend restore scan/ steady.mkv --deflicker --rate 18 --encoder ffv1     pictures in, lossless out
   reelmend restore film.mov steady.mov --deflicker --encoder prores
   reelmend restore film.mp4 steady.mp4 --deflicker --deflicker-protect 1700,40,1880,120     leaves a logo alone
+  reelmend restore film.mp4 large.mp4 --upscale                              twice as wide and high, by a network
   reelmend restore film.mp4 smooth.mp4 --fps 60                              any rate to any rate, exactly timed
   reelmend restore film.mp4 smooth.mp4 --factor 2                            twice the frames; uneven times stay so
   reelmend restore film.mp4 slow.mp4 --slow-motion 4                         4 times as slow; sound keeps its pitch
@@ -89,6 +92,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="PICTURE",
         help="a gray picture as large as the video: white where to remove flicker, black where not",
     )
+    add_upscaling(parser)
     add_new_frames(parser)
     what.add_argument(
         "--explain",
@@ -152,6 +156,7 @@ def _stages(args: argparse.Namespace) -> list[Stage]:
                 mask=read_mask(args.deflicker_mask) if args.deflicker_mask else None,
             )
         )
+    stages += upscaling(args)
     stages += new_frames(args)
     if not stages:
         raise OptionError(

@@ -25,7 +25,7 @@ def user_folder() -> Path:
 def _shipped() -> Path:
     """In an installed package the networks lie in it; in a checkout, in its folder `engines`."""
     here = Path(__file__).resolve().parent
-    installed = here / "catalogue"
+    installed = here / "shipped"
     return installed if installed.is_dir() else here.parents[2] / "engines"
 
 
