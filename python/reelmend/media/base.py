@@ -1,15 +1,111 @@
-"""What every sink is, and what each container does to times."""
+"""What every source and every sink is, and what each container does to times."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from ..fallback import Fallback
 from ..frame import Frame, VideoInfo
 
-__all__ = ["TICKS", "Sink", "rounding"]
+__all__ = ["TICKS", "Sink", "Source", "rounding"]
+
+
+class Source(ABC):
+    """Frames of one video, in order of time. Iterate it once; a context manager.
+
+    info       size, format, colour, nominal rate
+    notes      what was done to the input on the way in (conversions, repairs), as sentences
+    fallbacks  ways of reading it that were wanted and not taken, and why
+    problem    where and how the input broke off, or None; complete once the iteration has ended
+    name       what was opened, for messages
+    delivered  frames given out so far
+    """
+
+    info: VideoInfo
+    name: str
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self.delivered = 0
+        self.fallbacks: tuple[Fallback, ...] = ()
+        self._notes: dict[str, None] = {}
+        self._last: Fraction | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    @property
+    def decoder(self) -> str:
+        """What decodes, and where, as one line."""
+        return "PyAV on the CPU"
+
+    @property
+    def memory(self) -> int:
+        """Bytes of frames held at most while they are decoded ahead, beside those that were given out."""
+        return 0
+
+    @property
+    def seconds(self) -> Fraction | None:
+        """Length in seconds where the container tells it."""
+        return None
+
+    @property
+    def begin(self) -> Fraction:
+        """Time of the first frame."""
+        return Fraction(0)
+
+    @property
+    def captions(self) -> bool:
+        """Whether closed captions lie in the pictures, as far as the first one tells."""
+        return False
+
+    @property
+    def streams(self) -> tuple[Any, ...]:
+        """The other streams (av.stream.Stream) that a sink may copy."""
+        return ()
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def chapters(self) -> list[Any]:
+        return []
+
+    def attach(self, consumer: Callable[[Any], None]) -> None:  # noqa: B027
+        """Call `consumer(packet)` for every packet of the other streams, from the thread that iterates."""
+
+    def detach(self) -> None:  # noqa: B027
+        """Stop handing out packets."""
+
+    @abstractmethod
+    def __next__(self) -> Frame: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _note(self, text: str) -> None:
+        self._notes.setdefault(text)
+
+    def _where(self) -> str:
+        at = f" ({float(self._last):.3f} s)" if self._last is not None else ""
+        return f"after frame {self.delivered}{at}"
 
 
 class Sink(ABC):

@@ -13,8 +13,8 @@ import av
 
 from ..errors import SourceError
 from ..frame import Frame, VideoInfo
+from .base import Source
 from .pixels import colour_of, from_av, layout_of, side_data_of
-from .source import Source
 
 __all__ = ["PICTURES", "FolderSource", "looks_like_pattern", "natural"]
 

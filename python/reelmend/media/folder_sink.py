@@ -11,9 +11,8 @@ import av
 
 from ..errors import SinkError
 from ..frame import Colour, Frame, Matrix, Range, VideoInfo
-from .base import Sink
+from .base import Sink, Source
 from .pixels import to_av
-from .source import Source
 
 __all__ = ["PICTURE_CODECS", "FolderSink"]
 

@@ -13,14 +13,14 @@ import av
 from ..errors import SinkError
 from ..frame import Frame, Range, VideoInfo
 from . import carry
-from .base import TICKS
+from .base import TICKS, Source
 from .boxes import mend_index
 from .clock import UNCHANGED, Pace
 from .encoders import Choice, frame_duration_flag, output_colour, settings
 from .hdr import hdr_of
 from .pixels import to_av
 from .safefile import SafeFile
-from .source import FileSource, Source
+from .source import FileSource
 
 __all__ = ["Muxer"]
 

@@ -16,7 +16,9 @@ __all__ = ["open_container"]
 _TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
-def open_container(path: str, file: BinaryIO | None, options: dict[str, str], format: str | None) -> Any:
+def open_container(
+    path: str, file: BinaryIO | None, options: dict[str, str], format: str | None, hwaccel: Any = None
+) -> Any:
     name = Path(path).name if file is None else "standard input"
     if file is None:
         if not os.path.exists(path):
@@ -25,7 +27,9 @@ def open_container(path: str, file: BinaryIO | None, options: dict[str, str], fo
         elif os.path.isfile(path) and os.path.getsize(path) == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes); copy or record it again")
     try:
-        return av.open(file if file is not None else path, "r", format=format, options=options, **_TAGS)
+        return av.open(
+            file if file is not None else path, "r", format=format, options=options, hwaccel=hwaccel, **_TAGS
+        )
     except PermissionError as error:
         raise SourceError(f"{path}: may not be read; check its permissions") from error
     except (av.FFmpegError, ValueError) as error:

@@ -10,14 +10,14 @@ from typing import Any
 
 from ..errors import ReelmendError, SinkError
 from ..frame import Frame, VideoInfo
-from .base import Sink, rounding
+from .base import Sink, Source, rounding
 from .carry import Carried
 from .clock import UNCHANGED, Pace
 from .encoders import Choice, settings
 from .muxer import Muxer
 from .pixels import released
 from .prefetch import frame_bytes
-from .source import FileSource, Source
+from .source import FileSource
 from .streams import Sound, notes_on, plan_streams
 from .stretch import Stretched
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from ..errors import OptionError, SinkError
 from ..frame import VideoInfo
-from .base import Sink, rounding
+from .base import Sink, Source, rounding
 from .clock import UNCHANGED, Pace
 from .encoders import choose, settings
 from .folder_sink import PICTURE_CODECS, FolderSink
 from .sink import FileSink
-from .source import Source
 from .streams import SOUND, Sound, notes_on
 from .stretch import Stretched
 from .y4m import Y4mSink

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import av
 from av.stream import Disposition
 
 from ..errors import SourceError
-from ..frame import Frame, VideoInfo
+from ..frame import Colour, Frame, VideoInfo
+from .base import Source
 from .boxes import missing_bytes
 from .clock import Clock
 from .opening import open_container
@@ -24,88 +23,6 @@ from .pixels import Layout, colour_of, from_av, has_captions, layout_of, side_da
 __all__ = ["FileSource", "Source"]
 
 _LOOK_EVERY = 240  # frames, at least, from one look at side data to the next
-
-
-class Source(ABC):
-    """Frames of one video, in order of time. Iterate it once; a context manager.
-
-    info       size, format, colour, nominal rate
-    notes      what was done to the input on the way in (conversions, repairs), as sentences
-    problem    where and how the input broke off, or None; complete once the iteration has ended
-    name       what was opened, for messages
-    delivered  frames given out so far
-    """
-
-    info: VideoInfo
-    name: str
-
-    def __init__(self) -> None:
-        self.problem: str | None = None
-        self.delivered = 0
-        self._notes: dict[str, None] = {}
-        self._last: Fraction | None = None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
-
-    @property
-    def seconds(self) -> Fraction | None:
-        """Length in seconds where the container tells it."""
-        return None
-
-    @property
-    def begin(self) -> Fraction:
-        """Time of the first frame."""
-        return Fraction(0)
-
-    @property
-    def captions(self) -> bool:
-        """Whether closed captions lie in the pictures, as far as the first one tells."""
-        return False
-
-    @property
-    def streams(self) -> tuple[Any, ...]:
-        """The other streams (av.stream.Stream) that a sink may copy."""
-        return ()
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def chapters(self) -> list[Any]:
-        return []
-
-    def attach(self, consumer: Callable[[Any], None]) -> None:  # noqa: B027
-        """Call `consumer(packet)` for every packet of the other streams, from the thread that iterates."""
-
-    def detach(self) -> None:  # noqa: B027
-        """Stop handing out packets."""
-
-    @abstractmethod
-    def __next__(self) -> Frame: ...
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _note(self, text: str) -> None:
-        self._notes.setdefault(text)
-
-    def _where(self) -> str:
-        at = f" ({float(self._last):.3f} s)" if self._last is not None else ""
-        return f"after frame {self.delivered}{at}"
 
 
 class FileSource(Source):
@@ -119,6 +36,7 @@ class FileSource(Source):
         file: BinaryIO | None = None,
         options: dict[str, str] | None = None,
         format: str | None = None,
+        hwaccel: Any = None,
     ) -> None:
         super().__init__()
         self.name = path
@@ -139,7 +57,7 @@ class FileSource(Source):
         self._again: list[int] = []  # where time started again, on our clock
         self._looked: int | None = None
         self._side_data: dict[str, Any] = {}
-        self._container = open_container(path, file, options or {}, format)
+        self._container = open_container(path, file, options or {}, format, hwaccel)
         try:
             self._prepare(threads)
         except BaseException:
@@ -168,7 +86,7 @@ class FileSource(Source):
         begin = first.pts if first.pts is not None else first.dts
         self._begin = Fraction((begin or 0) * self._time_base)
         self._captions = has_captions(first)
-        self._layout: Layout = layout_of(first.format.name)
+        self._layout = self._lay(self._form(first))
         colour = colour_of(first, context, self._layout)
         ratio = self._stream.sample_aspect_ratio
         self.info = VideoInfo(
@@ -265,16 +183,20 @@ class FileSource(Source):
         self._container.close()
 
     def __next__(self) -> Frame:
+        frame = self._take()
+        if frame is None:
+            self._finish()
+            raise StopIteration
+        return self._wrap(frame)
+
+    def _take(self) -> Any:
+        """What the decoder gives next, None at the end; packets of other streams are handed out on the way."""
         if not self._started:
             self._started = True
             for packet in self._early:
                 self._hand(packet)
             self._early.clear()
-        frame = self._first.popleft() if self._first else next(self._frames, None)
-        if frame is None:
-            self._finish()
-            raise StopIteration
-        return self._wrap(frame)
+        return self._first.popleft() if self._first else next(self._frames, None)
 
     def _hand(self, packet: Any) -> None:
         if self._consumer is not None:
@@ -367,10 +289,10 @@ class FileSource(Source):
         return int(pts)
 
     def _wrap(self, frame: Any) -> Frame:
-        name = frame.format.name
+        name = self._form(frame)
         layout = self._layout
         if name != getattr(self, "_seen", name):
-            layout = self._layout = layout_of(name)
+            layout = self._layout = self._lay(name)
             if layout.note:
                 self._note(layout.note)
         self._seen = name
@@ -385,10 +307,24 @@ class FileSource(Source):
                 gc.collect()
             self._looked = self.delivered
             self._side_data = side_data_of(frame)
-        out = from_av(frame, layout, colour, pts, self._time_base, duration, self._side_data)
-        if self._again and pts >= self._again[0]:
+        return self._deliver(self._planes(frame, layout, colour, pts, duration))
+
+    def _form(self, frame: Any) -> str:
+        """The pixel format that a frame was decoded to."""
+        return str(frame.format.name)
+
+    def _lay(self, name: str) -> Layout:
+        """How such a format becomes planes."""
+        return layout_of(name)
+
+    def _planes(self, frame: Any, layout: Layout, colour: Colour, pts: int, duration: int) -> Frame:
+        return from_av(frame, layout, colour, pts, self._time_base, duration, self._side_data)
+
+    def _deliver(self, frame: Frame) -> Frame:
+        """Count a frame that is given out, and mark it where time starts again with it."""
+        if self._again and frame.pts >= self._again[0]:
             self._again.pop(0)
-            out.discontinuity = True
+            frame.discontinuity = True
         self.delivered += 1
-        self._last = out.time
-        return out
+        self._last = frame.time
+        return frame

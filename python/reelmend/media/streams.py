@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from av.stream import Discard
 
+from .base import Source
 from .carry import Carried, describe, holds
 from .clock import UNCHANGED, Pace
-from .source import Source
 from .stretch import Stretched, coding_for
 
 __all__ = ["SOUND", "Sound", "notes_on", "plan_streams"]

@@ -11,9 +11,8 @@ import numpy as np
 
 from ..errors import SinkError
 from ..frame import ChromaLocation, Frame, PixelFormat, Range, VideoInfo
-from .base import Sink
+from .base import Sink, Source
 from .pixels import planar_name
-from .source import Source
 
 __all__ = ["Y4mSink"]
 
