@@ -19,6 +19,10 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("upscale.disp", "DISP"),
     ("upscale.rt4ksr", "RT4KSR"),
     # interpolate and flow
+    ("ebme", "EBME"),
+    ("superslomo", "SUPERSLOMO"),
+    ("ifnet", "IFNET"),
+    ("dain.family", "DAIN"),
 )
 
 

@@ -19,7 +19,7 @@ _PREFIXES = ("flownets.", "depthNet.", "ctxNet.", "rectifyNet.", "initScaleNets_
 
 
 class _Dain(Family):
-    """best.pth: a plain state dict of 935 tensors."""
+    """best.pth: a plain state dict of 954 tensors."""
 
     name = "dain"
 

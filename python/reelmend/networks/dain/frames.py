@@ -61,8 +61,8 @@ class _Residual(nn.Module):
 
 
 class Context(nn.Module):
-    """Part "context": a picture (n, 3, h, w), RGB 0..1, and the logarithm of its depth (n, 1, h, w), to the picture, what
-    three layers see in it, and the latter: (n, 196, h, w)."""
+    """Part "context": a picture (n, 3, h, w), RGB 0..1, and the logarithm of its depth (n, 1, h, w), to the picture,
+    what three layers see in it, and the latter: (n, 196, h, w)."""
 
     def __init__(self) -> None:
         super().__init__()
