@@ -121,13 +121,16 @@ Array take_dlpack(const py::object& obj, Device device, const std::string& what)
                     : "another kind of device") +
          ", expected one on " + (device == Device::host ? "the host" : "a CUDA GPU"));
   }
-  // stream=-1: no synchronisation by the producer; ours is through events on the caller's stream (bindings/cuda.cc).
+  // stream=1: the producer makes its work visible to the legacy default stream, which the launch then waits for by an
+  // event, whatever stream that is on (bindings/cuda.cc).
+  constexpr int kLegacy = 1;
   py::capsule capsule = device == Device::host ? py::capsule(obj.attr("__dlpack__")())
-                                               : py::capsule(obj.attr("__dlpack__")(py::arg("stream") = -1));
+                                               : py::capsule(obj.attr("__dlpack__")(py::arg("stream") = kLegacy));
   auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   if (!managed) throw py::error_already_set();
   PyCapsule_SetName(capsule.ptr(), "used_dltensor");
   Array a;
+  if (device == Device::cuda) a.producer_stream = kLegacy;
   a.owner = py::capsule(managed, [](void* p) {
     auto* m = static_cast<DLManagedTensor*>(p);
     if (m->deleter) m->deleter(m);
