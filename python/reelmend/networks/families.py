@@ -14,6 +14,7 @@ __all__ = ["FAMILIES", "families"]
 # A family a line: the module in this room, and the name of its one object of class Family.
 FAMILIES: tuple[tuple[str, str], ...] = (
     # upscale
+    ("upscale.lite", "LITE"),
     ("upscale.span", "SPAN"),
     ("upscale.spanv2", "SPANV2"),
     ("upscale.disp", "DISP"),
