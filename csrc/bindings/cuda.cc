@@ -8,20 +8,12 @@
 #include <string>
 
 #include "bindings/calls.h"
+#include "bindings/device.h"
+#include "bindings/graph.h"
 #include "cuda/ops.cuh"
 
 namespace reelmend::bind {
 namespace {
-
-[[noreturn]] void fail_device(const std::string& message) {
-  const py::object error = py::module_::import("reelmend.errors").attr("DeviceError");
-  PyErr_SetString(error.ptr(), message.c_str());
-  throw py::error_already_set();
-}
-
-void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) fail_device(std::string(what) + ": CUDA says: " + cudaGetErrorString(status));
-}
 
 struct CudaLaunchers {
   static constexpr Device kDevice = Device::cuda;
@@ -30,25 +22,16 @@ struct CudaLaunchers {
   // What surrounds launches: our stream waits for the streams that produced the inputs, and the GIL is released.
   class Scope {
    public:
-    Scope(StreamArg stream, std::initializer_list<const std::vector<Array>*> arrays)
-        : stream_(reinterpret_cast<cudaStream_t>(stream)) {
+    Scope(StreamArg stream, std::initializer_list<const std::vector<Array>*> arrays) : stream_(stream_at(stream)) {
       for (const auto* group : arrays) {
-        for (const Array& a : *group) wait_for(a.producer_stream, stream);
+        for (const Array& a : *group) {
+          if (a.producer_stream != 0) order(a.producer_stream, stream, "waiting for the array's stream");
+        }
       }
     }
     cudaStream_t stream() const { return stream_; }
 
    private:
-    void wait_for(std::uintptr_t producer, std::uintptr_t mine) {
-      if (producer == 0 || producer == mine) return;
-      cudaEvent_t event = nullptr;
-      check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "waiting for the array's stream");
-      const cudaError_t recorded = cudaEventRecord(event, reinterpret_cast<cudaStream_t>(producer));
-      const cudaError_t waited = recorded == cudaSuccess ? cudaStreamWaitEvent(stream_, event, 0) : recorded;
-      cudaEventDestroy(event);  // freed by the driver once the wait is over
-      check(waited, "waiting for the array's stream");
-    }
-
     cudaStream_t stream_;
   };
 
@@ -130,8 +113,7 @@ py::dict device_info(int index) {
 void zero(const py::object& x, std::uintptr_t stream) {
   const Array a = take(x, Device::cuda, "out", true);
   check_table(a, DType::i32, a.shape, "out");
-  check(cudaMemsetAsync(a.data, 0, sizeof(int) * static_cast<size_t>(a.size()), reinterpret_cast<cudaStream_t>(stream)),
-        "zero");
+  check(cudaMemsetAsync(a.data, 0, sizeof(int) * static_cast<size_t>(a.size()), stream_at(stream)), "zero");
 }
 
 }  // namespace
@@ -140,6 +122,7 @@ void zero(const py::object& x, std::uintptr_t stream) {
 PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
   m.doc() = "Reelmend's pixel operations on a CUDA GPU. Use reelmend.ops.";
   reelmend::bind::def_calls<reelmend::bind::CudaLaunchers>(m);
+  reelmend::bind::def_graph(m);
   m.def("zero", &reelmend::bind::zero);
   m.def("device_count", &reelmend::bind::device_count);
   m.def("why_not", &reelmend::bind::why_not);
