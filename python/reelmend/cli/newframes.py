@@ -50,6 +50,12 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
         "flow: along dense optical flow (default)",
     )
     frames.add_argument(
+        "--flow",
+        metavar="NETWORK",
+        help="find the flow of --method flow by a network of the catalogue ('reelmend engines list'): EBME's, imported "
+        "by 'reelmend engines import bi-flownet.pkl'. Otherwise by our own dense search",
+    )
+    frames.add_argument(
         "--cuts",
         choices=("hold", "blend", "extrapolate"),
         help="between the last frame of a shot and the first of the next: hold the old picture (default), blend both, "
@@ -75,7 +81,7 @@ def new_frames(args: argparse.Namespace) -> list[Stage]:
         raise OptionError(
             f"--audio {args.audio} says how sound goes with --slow-motion; at normal speed it is copied as it is"
         )
-    how = {name: getattr(args, name) for name in ("method", "cuts", "repeats")}
+    how = {name: getattr(args, name) for name in ("method", "flow", "cuts", "repeats")}
     given = {name: value for name, value in how.items() if value is not None}
     if args.fps is None and args.factor is None and args.slow_motion is None:
         if given:

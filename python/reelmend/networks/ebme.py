@@ -23,6 +23,10 @@ __all__ = ["EBME", "Estimator", "Features"]
 RADIUS = 4  # pixels of a quarter grid that the cost volume reaches
 _SHIFTS = (2 * RADIUS + 1) ** 2
 _WIDTHS = (160, 128, 112, 96, 64)
+# As the published weights have them on film.
+_SEEN = (-2.0, 10.0)
+_CARRIED = (-16.0, 64.0)
+_FLOW = (-64.0, 64.0)
 
 
 def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -90,26 +94,18 @@ class _Ebme(Family):
         width = (shape_of(state, "feat_pyramid.conv_stage1.0.weight") or (24,))[0]
         both = nn.ModuleDict({"feat_pyramid": Features(width), "flow_estimator": Estimator(width)})
         fitted(both, state, "EBME")
-        features = Part(
-            name="features",
-            inputs=(Port("picture", (1, 3, "h", "w")),),
-            outputs=(Port("features", (1, 2 * width, "h/4", "w/4"), "features", (-1.0, 1.0)),),
-            multiple=4,
-            radius=_reach(),
-        )
+        picture = Port("picture", (1, 3, "h", "w"))
+        features = Part("features", (picture,), (_port("features", 2 * width, *_SEEN),), multiple=4, radius=_reach())
         estimator = Part(
             name="estimator",
             inputs=(
-                Port("volume", (1, _SHIFTS, "h/4", "w/4"), "features", (-1.0, 1.0)),
-                Port("a", (1, 2 * width, "h/4", "w/4"), "features", (-1.0, 1.0)),
-                Port("b", (1, 2 * width, "h/4", "w/4"), "features", (-1.0, 1.0)),
-                Port("carried", (1, _WIDTHS[-1], "h/4", "w/4"), "features", (-1.0, 1.0)),
-                Port("last", (1, 4, "h/4", "w/4"), "flow", (-16.0, 16.0)),
+                _port("volume", _SHIFTS, -1.0, 4.0),
+                _port("a", 2 * width, *_SEEN),
+                _port("b", 2 * width, *_SEEN),
+                _port("carried", _WIDTHS[-1], *_CARRIED),
+                _port("last", 4, *_FLOW, flow=True),
             ),
-            outputs=(
-                Port("flow", (1, 4, "h/4", "w/4"), "flow", (-16.0, 16.0)),
-                Port("carry", (1, _WIDTHS[-1], "h/4", "w/4"), "features", (-1.0, 1.0)),
-            ),
+            outputs=(_port("flow", 4, *_FLOW, flow=True), _port("carry", _WIDTHS[-1], *_CARRIED)),
             multiple=4,
             radius=4 * 5,  # five convolutions of 3 on a quarter grid
         )
@@ -118,9 +114,13 @@ class _Ebme(Family):
             task="flow",
             graphs=(Graph(both["feat_pyramid"], features), Graph(both["flow_estimator"], estimator)),
             window=(0, 1),
-            licence="Apache-2.0",
             settings={"radius": RADIUS, "bias": _bias(both["feat_pyramid"], both["flow_estimator"])},
         )
+
+
+def _port(name: str, channels: int, low: float, high: float, flow: bool = False) -> Port:
+    """A port on the quarter grid."""
+    return Port(name, (1, channels, "h/4", "w/4"), "flow" if flow else "features", (low, high))
 
 
 def _reach() -> int:

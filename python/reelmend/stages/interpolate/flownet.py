@@ -9,23 +9,26 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import ops
-from ...engines.engine import Engine
+from ... import engines, ops
+from ...convert import rgb_into
 from ...engines.network import Network, Size
-from ...engines.opening import open_engine
 from ...errors import NetworkError
 from ...frame import Array, Frame
 from ...ops._dispatch import empty
 from ..letterbox import Region
 from .estimate import Estimator, Motion
 
+if TYPE_CHECKING:
+    from ...engines import Engine, EnginePlan
+
 __all__ = ["FlowNet"]
 
 _FAMILY = "ebme"
+_PARTS = ("features", "estimator")
 _CELL = 4  # pixels of a picture, along an edge, that a vector is for
 _SIZES = 2  # sizes of pictures that engines are kept for: whole frames, and the picture inside black bars
 _TRAINED = 448  # columns of the pictures it was trained on, with three levels
@@ -74,6 +77,14 @@ class FlowNet(Estimator):
         self._bias = network.settings.get("bias", (0.0, 0.0))
         self._opened: OrderedDict[Size, list[_Level]] = OrderedDict()
 
+    def plans(self, size: Size) -> list[EnginePlan]:
+        """How its engines for pictures of this size would run, finest first. Builds nothing."""
+        return [
+            engines.plan_engine(self._network, part, size=at, device=self._device)
+            for at in _pyramid(size)
+            for part in _PARTS
+        ]
+
     def levels(self, size: Size) -> list[_Level]:
         """The pyramid of pictures of this size, finest first, with its engines; kept for the next call."""
         if size in self._opened:
@@ -82,7 +93,7 @@ class FlowNet(Estimator):
         found = []
         for at in _pyramid(size):
             features, estimator = (
-                open_engine(self._network, part, size=at, device=self._device) for part in ("features", "estimator")
+                engines.open_engine(self._network, part, size=at, device=self._device) for part in _PARTS
             )
             found.append(_Level(at, features, estimator))
         self._opened[size] = found
@@ -151,19 +162,10 @@ def _pyramid(size: Size) -> list[Size]:
 def _picture(frame: Frame, region: Region, size: Size) -> Array:
     """The picture inside a region as float32 (3, rows, columns), RGB 0..1, padded by its edges."""
     x0, y0, x1, y1 = region
-    height, width = y1 - y0, x1 - x0
+    sx, sy = frame.format.subsampling if frame.format.kind == "yuv" else (0, 0)
+    chroma = [plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)] for plane in frame.planes[1:]]
     out = empty((3, *size), np.float32, frame.planes[0])
-    inside = [plane[:height, :width] for plane in out]
-    if frame.format.kind == "yuv":
-        sx, sy = frame.format.subsampling
-        chroma = [p[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)] for p in frame.planes[1:3]]
-        ops.yuv_to_rgb([frame.planes[0][y0:y1, x0:x1], *chroma], **frame.coding, out=inside)
-    else:
-        planes = frame.planes[:3] if frame.format.kind == "rgb" else (frame.planes[0],) * 3
-        for plane, target in zip(planes, inside, strict=True):
-            target[...] = ops.cast(plane[y0:y1, x0:x1], np.float32) * np.float32(1 / frame.format.max_code)
-    out[:, :height, width:] = out[:, :height, width - 1 : width]
-    out[:, height:] = out[:, height - 1 : height]
+    rgb_into(frame.replace(planes=(frame.planes[0][y0:y1, x0:x1], *chroma)), out)
     return out
 
 

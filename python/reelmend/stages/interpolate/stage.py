@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ...engines.catalogue import find
+from ...engines.network import Network
 from ...errors import FormatError, OptionError
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Stage, StageRuntime, State
@@ -16,9 +18,13 @@ from ..letterbox import Letterbox
 from ..shots import FLASH, Shots
 from ..structure import structure_of
 from .cadence import LONGEST, Cadence, Shown
-from .estimate import estimator_for
+from .estimate import Estimator, estimator_for
+from .flownet import FlowNet
 from .making import Maker, Picture
 from .timing import NEAR, AtRate, Due, Schedule, Split, common_tick, nominal
+
+if TYPE_CHECKING:
+    from ...engines import EnginePlan
 
 __all__ = ["METHODS", "Interpolate"]
 
@@ -52,6 +58,8 @@ class Interpolate(Stage):
     repeats      "auto": pictures shown two or three times (animation on twos, clips of a lower rate) are re-timed while
                  that is so of most; "retime": always; "keep": never, which saves the delay
     overlays     titles and logos that stand still in front of motion are kept still
+    flow         with method "flow": the network that finds it, of family "ebme": its name in the catalogue, the path of
+                 its folder, or the Network. None: our own dense search
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
     nothing all the same. Where motion is searched, it has the last word: what moves as one, a fast pan, is one shot. A
@@ -69,6 +77,7 @@ class Interpolate(Stage):
     cuts: Literal["hold", "blend", "extrapolate"] = "hold"
     repeats: Literal["auto", "keep", "retime"] = "auto"
     overlays: bool = True
+    flow: str | Network | None = None
 
     def __post_init__(self) -> None:
         def check(name: str, ok: bool, expected: str) -> None:
@@ -95,6 +104,9 @@ class Interpolate(Stage):
         check("repeats", self.repeats in ("auto", "keep", "retime"), "'auto', 'keep' or 'retime'")
         for name in ("acceleration", "overlays"):
             check(name, isinstance(getattr(self, name), bool), "True or False")
+        check("flow", self.flow is None or isinstance(self.flow, str | Network), "a network's name, or None")
+        if self.flow is not None and self.method != "flow":
+            raise OptionError(f"Interpolate: flow={self.flow!r} goes with method 'flow' alone; got {self.method!r}")
 
     @property
     def _ahead(self) -> int:
@@ -125,6 +137,12 @@ class Interpolate(Stage):
     def state(self) -> State:
         return "recurrent" if self._grouped or (self.overlays and self.method in _MOVING) else "window"
 
+    def _estimator(self, device: str) -> Estimator | None:
+        """What finds motion, if anything does. Raises NetworkError for a network that is not there or does not fit."""
+        if self.flow is not None:
+            return FlowNet(self.flow if isinstance(self.flow, Network) else find(self.flow, "flow"), device)
+        return estimator_for(self.method) if self.method in _MOVING else None
+
     def _rate(self, info: VideoInfo) -> Fraction | None:
         """Frames a second of the result, where that can be said."""
         if isinstance(self.rate, Fraction):
@@ -154,10 +172,14 @@ class Interpolate(Stage):
         if self._furthest != self.latency:
             notes.append(f"looks up to {self._furthest} frames ahead while pictures repeat")
         memory = 0
-        if self.method in _MOVING:
-            estimator = estimator_for(self.method)
+        plans: list[EnginePlan] = []
+        estimator = self._estimator(device)
+        if estimator is not None:
             notes.append(f"motion by {estimator.name}")
             memory += estimator.memory(info.width, info.height) + (info.width * info.height if self.overlays else 0)
+        if isinstance(estimator, FlowNet):
+            plans = estimator.plans((info.height, info.width))
+            notes.append(_told(plans))
         shown = LONGEST if self._grouped else 1
         # the pictures at work, those ahead and the one before, each as often as it may be shown, and the next one
         held = shown * (3 + self._ahead) + (1 if self._grouped else 0)
@@ -169,6 +191,8 @@ class Interpolate(Stage):
             memory=memory + (held + made) * info.frame_bytes + (held + FLASH + 1) * _TABLES,
             device=device,
             state=self.state,
+            engines=tuple(dict.fromkeys(plan.request.network.name for plan in plans)),
+            fallbacks=tuple(dict.fromkeys(fallback for plan in plans for fallback in plan.fallbacks)),
             notes=tuple(notes),
             retimed=True,
             slower=slower,
@@ -191,6 +215,18 @@ def _exact(value: Any) -> Fraction | None:
         raise OptionError(f"Interpolate: expected a number or a fraction such as '60000/1001'; got {value!r}") from None
 
 
+def _told(plans: list[EnginePlan]) -> str:
+    """Many engines in one line: how many there are of each kind."""
+    kinds = Counter(
+        f"{p.backend} {p.request.precision} on {p.request.device}: {p.state}" + (f" ({p.why})" if p.why else "")
+        for p in plans
+    )
+    (rows, columns), (few, least) = plans[0].request.size, plans[-1].request.size
+    return f"{columns}x{rows} to {least}x{few}, {len(plans)} engines: " + "; ".join(
+        f"{count} by {kind}" for kind, count in kinds.items()
+    )
+
+
 def _words(options: Interpolate, rate: Fraction | None) -> str:
     if options.factor is not None:
         return f"{options.factor} times as many frames"
@@ -204,7 +240,9 @@ class _Runtime(StageRuntime):
     def __init__(self, options: Interpolate, info: VideoInfo, device: str) -> None:
         self._options = options
         moving = self._moving = options.method in _MOVING
-        estimator = estimator_for(options.method) if moving else None
+        estimator = options._estimator(device)
+        if isinstance(estimator, FlowNet):
+            estimator.levels((info.height, info.width))  # what has to be built is, before the first frame
         self._maker = Maker(options.method, options.cuts, estimator, options.overlays and moving)
         self._ahead = options._ahead
         rate = options._rate(info)
