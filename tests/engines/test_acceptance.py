@@ -134,7 +134,8 @@ def test_samples_are_the_same_at_every_call_and_within_their_ranges():
             assert x.max() <= port.range[1] + 1e-5
     pictures = {name: given["a"] for name, given in first}
     assert pictures["dark"].max() < 0.1
-    assert set(np.unique(pictures["saturated"])) == {0.0, 1.0}
+    assert pictures["saturated"].min() < 0.02
+    assert pictures["saturated"].max() > 0.98
     moved = dict(first)["fast motion"]
     np.testing.assert_allclose(moved["b"][..., 12:], moved["a"][..., :-12], atol=0.3)
     assert not (moved["a"] == moved["b"]).all()
