@@ -13,9 +13,11 @@ from typing import Any
 
 from .analyze.explain import explain_paths, why_no_picture
 from .errors import OptionError, ReelmendError
+from .fallback import Fallback
 from .frame import VideoInfo
 from .media import Source, open_source
 from .media.sinks import SinkPlan, container_of, open_sink, plan_sink
+from .media.sources import Decoder
 from .media.streams import Sound
 from .run import Explained, Interrupts, Progress, Run
 from .stage import Stage
@@ -65,7 +67,11 @@ class RestoreInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What `restore` would do. `print(plan)` is meant to be read."""
+    """What `restore` would do. `print(plan)` is meant to be read.
+
+    decoder    what reads the input; `fallbacks` are the ways of reading it that were wanted and not taken
+    ahead      bytes of frames that the decoder prepares ahead
+    """
 
     input: str
     output: str
@@ -75,11 +81,18 @@ class RestorePlan:
     sink: SinkPlan
     notes: tuple[str, ...]
     explain: tuple[str, ...] = ()
+    decoder: str = ""
+    fallbacks: tuple[Fallback, ...] = ()
+    ahead: int = 0
 
     @property
     def memory(self) -> int:
         """Bytes of frames and tables held at most, without the codecs' own."""
-        return self.stages.memory + min(_QUEUES, 24 * max(self.info.frame_bytes, self.stages.output.frame_bytes))
+        return (
+            self.stages.memory
+            + self.ahead
+            + min(_QUEUES, 24 * max(self.info.frame_bytes, self.stages.output.frame_bytes))
+        )
 
     def __str__(self) -> str:
         count = f", {self.info.frames} frames" if self.info.frames else ""
@@ -88,6 +101,7 @@ class RestorePlan:
         tags = [v.name.lower() for v in (colour.primaries, colour.transfer, colour.matrix, colour.range)]
         lines = [
             f"from     {self.input}{count}{length}",
+            f"decoder  {self.decoder}",
             f"colour   {', '.join(tags) if set(tags) != {'unspecified'} else 'not tagged'}",
             str(self.stages),
             f"to       {self.output}{self._size()}",
@@ -96,6 +110,7 @@ class RestorePlan:
         lines += [f"copied   {name}" for name in self.sink.copied]
         lines += [f"sound    {how}" for how in self.sink.sound]
         lines += [f"explain  {name}" for name in self.explain]
+        lines += [f"fallback {fallback}" for fallback in self.fallbacks]
         lines += [f"note     {note}" for note in self.notes]
         lines.append(f"memory   at most {self.memory / 2**20:.0f} MiB of frames and tables")
         return "\n".join(lines)
@@ -122,9 +137,10 @@ def plan_restore(
     rate: Fraction | int | str = 24,
     explain: str | os.PathLike[str] | None = None,
     audio: Sound = "stretch",
+    decoder: Decoder = "auto",
 ) -> RestorePlan:
     """The whole plan of a `restore` with the same arguments. The input is opened, nothing is written."""
-    with open_source(input, rate=rate) as source:
+    with open_source(input, rate=rate, device=device, decoder=decoder) as source:
         paths = _explain_paths(explain, source, os.fspath(output), overwrite)
         missing = why_no_picture() if paths else None
         plan = Stream.planned(stages, source.info, device)
@@ -150,6 +166,9 @@ def plan_restore(
             sink,
             notes,
             paths[:1] if missing else paths,
+            source.decoder,
+            source.fallbacks,
+            source.memory,
         )
 
 
@@ -179,6 +198,7 @@ def restore(
     progress: Callable[[Progress], None] | None = None,
     explain: str | os.PathLike[str] | None = None,
     audio: Sound = "stretch",
+    decoder: Decoder = "auto",
 ) -> RestoreResult:
     """Restore a video file, with its sound, subtitles, chapters and tags, at its exact times.
 
@@ -194,6 +214,8 @@ def restore(
               after the output: steady.explain.csv. Existing ones are replaced only with `overwrite`
     audio     sound in slow motion: "stretch" it at its pitch, so that it stays with the picture (encoded anew), "keep"
               it as it is (copied; it ends early), or "drop" it. Without slow motion sound is copied, unless dropped
+    decoder   "auto": on the device where it can decode the input, else on the CPU; "pyav": on the CPU; "dali" or
+              "nvcodec" with the extras of these names
 
     Decoding, the stages and encoding overlap in three threads. A damaged input gives a file of all its good
     frames and `problem` in the result. Ctrl-C closes the file and raises RestoreInterrupted. Any error leaves
@@ -202,7 +224,7 @@ def restore(
     if limit is not None and limit < 1:
         raise OptionError(f"limit is a number of frames, at least 1; got {limit}")
     begin = time.perf_counter()
-    with open_source(input, rate=rate) as source:
+    with open_source(input, rate=rate, device=device, decoder=decoder) as source:
         paths = _explain_paths(explain, source, os.fspath(output), overwrite)
         explained = Explained(*paths) if paths else None
         stream = Stream(stages, source.info, device=device)
@@ -243,7 +265,7 @@ def restore(
                 explained.finish()
             except KeyboardInterrupt:
                 interrupted = True
-        fallbacks = map(str, plan.fallbacks)
+        fallbacks = map(str, (*source.fallbacks, *plan.fallbacks))
         told = explained.notes if explained is not None else ()
         notes = tuple(dict.fromkeys((*source.notes, *fallbacks, *sink.notes, *told)))
         result = RestoreResult(

@@ -123,6 +123,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     run_group = parser.add_argument_group("the run")
     run_group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+    run_group.add_argument(
+        "--decoder",
+        choices=("auto", "pyav", "dali", "nvcodec"),
+        default="auto",
+        help="what decodes IN: auto (default: NVDEC where --device cuda has it, else the CPU), pyav (the CPU), dali or "
+        "nvcodec (NVIDIA's, from the extras of these names)",
+    )
     run_group.add_argument("--limit", type=int, metavar="N", help="only the first N frames, for a quick look")
     run_group.add_argument("--dry-run", action="store_true", help="print the whole plan and stop")
     run_group.add_argument("--quiet", action="store_true", help="errors and warnings only")
@@ -198,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
         "rate": _input_rate(args),
         "explain": args.explain,
         "audio": args.audio or "stretch",
+        "decoder": args.decoder,
     }
     if args.dry_run:
         plan = plan_restore(args.input, args.output, **common)
