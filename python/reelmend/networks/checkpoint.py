@@ -53,7 +53,8 @@ class Checkpoint:
 
     data     all it holds: containers, numbers, strings, times, NumPy arrays of numbers, tensors on the CPU
     state    its main state dict, names to dense tensors: that of `wrapper`, or the file itself where that is "";
-             a prefix that all names share ("module.") is taken off
+             a prefix that all names share ("module.") is taken off. Of a file of several, all, each name after its
+             dict's key and a dot
     sha256   of the file's bytes, in hexadecimal
     """
 
@@ -100,10 +101,12 @@ def _main_state(data: Any) -> tuple[str, dict[str, Any]]:
         if inner:
             return key, _without_prefix(inner)
     own = _tensors(data)
-    if not own and len(data) == 1:
-        (key, only), *_ = data.items()
-        return str(key), _without_prefix(_tensors(only))
-    return "", _without_prefix(own)
+    inside = {} if own else {key: found for key, value in data.items() if (found := _tensors(value))}
+    if len(inside) == 1:
+        ((key, only),) = inside.items()
+        return str(key), _without_prefix(only)
+    several = {f"{key}.{name}": tensor for key, found in inside.items() for name, tensor in found.items()}
+    return "", several or _without_prefix(own)
 
 
 def _tensors(data: Any) -> dict[str, Any]:

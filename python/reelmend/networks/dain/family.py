@@ -9,12 +9,13 @@ from ...errors import CheckpointError
 from ..family import Family, Graph, Recognised, State
 from ..fitting import fitted, within
 from .depth import Depth, hourglass
-from .flow import LEVELS, SCALES, UNIT, LastLevel, Level, Pyramid, level_part, pyramid_part
+from .flow import LEVELS, SCALES, UNIT, FirstLevel, LastLevel, Level, Pyramid, level_part, pyramid_part
 from .frames import CONTEXT, TAPS, Context, Kernels, Synthesis
 
 __all__ = ["DAIN"]
 
 MULTIPLE = 64  # of the pyramid's six halvings; the public program pads to 128
+_EXAMPLE = (128, 192)  # no level of which is a single row or column
 _PREFIXES = ("flownets.", "depthNet.", "ctxNet.", "rectifyNet.", "initScaleNets_filter")
 
 
@@ -58,12 +59,12 @@ def _flow(state: State) -> list[Graph]:
     """Every level's tensors by their names; what is left is the pyramid's."""
     left = dict(state)
     levels = []
-    for level in LEVELS:
-        module = LastLevel() if level == LEVELS[-1] else Level(level)
+    for module in (FirstLevel(), *(Level(level) for level in LEVELS[1:-1]), LastLevel()):
+        level = module.level
         names = {name for name, _ in module.named_children()}
         own = {name: left.pop(name) for name in list(left) if name.partition(".")[0] in names}
-        levels.append(Graph(fitted(module, own, f"DAIN, flownets, level {level}"), level_part(level)))
-    return [Graph(fitted(Pyramid(), left, "DAIN, flownets, pyramid"), pyramid_part()), *levels]
+        levels.append(Graph(fitted(module, own, f"DAIN, flownets, level {level}"), level_part(level), _EXAMPLE))
+    return [Graph(fitted(Pyramid(), left, "DAIN, flownets, pyramid"), pyramid_part(), _EXAMPLE), *levels]
 
 
 def _plane(name: str, channels: int, kind: Any = "picture", low: float = 0.0, high: float = 1.0) -> Port:

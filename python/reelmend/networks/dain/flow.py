@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ...engines.network import Part, Port
 
-__all__ = ["LEVELS", "SCALES", "UNIT", "WIDTHS", "LastLevel", "Level", "Pyramid", "level_part", "pyramid_part"]
+__all__ = ["LEVELS", "SCALES", "UNIT", "FirstLevel", "LastLevel", "Level", "Pyramid", "level_part", "pyramid_part"]
 
 LEVELS = (6, 5, 4, 3, 2)
 # What a level's flow is multiplied by to be in its pixels: UNIT / 2^level
@@ -71,11 +71,12 @@ class Pyramid(nn.Module):
 
 
 class Level(nn.Module):
-    """Parts "flow6" to "flow3": the flow of one level, in units of UNIT pixels of the whole picture, and what it saw,
+    """Parts "flow5" to "flow3": the flow of one level, in units of UNIT pixels of the whole picture, and what it saw,
     both enlarged for the next.
 
     volume   the cost volume (n, 81, rows, columns)
-    seen, flow, carried   the first picture's features, and what the level before gave; level 6 has none of these
+    seen     the first picture's features
+    flow, carried   what the level before gave, two channels each
     """
 
     def __init__(self, level: int) -> None:
@@ -99,9 +100,22 @@ class Level(nn.Module):
             x = torch.cat([self.get_submodule(f"conv{self.level}_{k}")(x), x], 1)
         return self.get_submodule(f"predict_flow{self.level}")(x), x
 
-    def forward(self, volume: Tensor, *others: Tensor) -> Any:
-        flow, x = self.estimate(volume, *others)
+    def enlarged(self, flow: Tensor, x: Tensor) -> tuple[Any, Any]:
+        """Both for the next level."""
         return self.get_submodule(f"deconv{self.level}")(flow), self.get_submodule(f"upfeat{self.level}")(x)
+
+    def forward(self, volume: Tensor, seen: Tensor, flow: Tensor, carried: Tensor) -> Any:
+        return self.enlarged(*self.estimate(volume, seen, flow, carried))
+
+
+class FirstLevel(Level):
+    """Part "flow6": the same of the volume alone."""
+
+    def __init__(self) -> None:
+        super().__init__(LEVELS[0])
+
+    def forward(self, volume: Tensor) -> Any:  # type: ignore[override]
+        return self.enlarged(*self.estimate(volume))
 
 
 class LastLevel(Level):
@@ -115,11 +129,11 @@ class LastLevel(Level):
             inputs = outputs
         self.dc_conv7 = nn.Conv2d(inputs, 2, 3, 1, 1)
 
-    def forward(self, volume: Tensor, *others: Tensor) -> Any:
-        flow, x = self.estimate(volume, *others)
+    def forward(self, volume: Tensor, seen: Tensor, flow: Tensor, carried: Tensor) -> Any:
+        found, x = self.estimate(volume, seen, flow, carried)
         for k in range(1, 8):
             x = self.get_submodule(f"dc_conv{k}")(x)
-        return flow + x
+        return found + x
 
 
 def _features(level: int, name: str) -> Port:
