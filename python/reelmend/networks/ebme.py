@@ -128,7 +128,6 @@ def _reach() -> int:
     return 1 + 2 * (2 + 1) + 4 * 5
 
 
-@torch.no_grad()
 def _bias(features: nn.Module, estimator: nn.Module) -> list[float]:
     """What both flows have in common between a picture and itself, where they should be 0: (x, y) in pixels.
 
@@ -137,10 +136,11 @@ def _bias(features: nn.Module, estimator: nn.Module) -> list[float]:
     and at any level; so it is measured once, on noise, at one level.
     """
     picture = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(1))
-    seen = features(picture)
-    volume = torch.from_numpy(ops.correlate(seen[0].numpy(), seen[0].numpy(), RADIUS))
-    nothing = torch.zeros(1, _WIDTHS[-1] + 4, *seen.shape[2:])
-    flows, _ = estimator(volume[None], seen, seen, nothing[:, 4:], nothing[:, :4])
+    with torch.no_grad():
+        seen = features(picture)
+        volume = torch.from_numpy(ops.correlate(seen[0].numpy(), seen[0].numpy(), RADIUS))
+        nothing = torch.zeros(1, _WIDTHS[-1] + 4, *seen.shape[2:])
+        flows, _ = estimator(volume[None], seen, seen, nothing[:, 4:], nothing[:, :4])
     x, y = flows.reshape(2, 2, -1).mean((0, 2)).tolist()
     return [x, y]
 

@@ -126,7 +126,8 @@ class FlowNet(Estimator):
         return math.ceil(pixels * (pictures + (4 * _STATE + grids) / _CELL**2 + 4 * _HIDDEN))
 
     def _flows(self, a: _Pyramid, b: _Pyramid) -> tuple[Array, Array]:
-        flow = carry = None
+        flow: Array = None
+        carry: Array = None
         for level, one, two in reversed(list(zip(self.levels(a.size), a.pictures, b.pictures, strict=True))):
             flow, carry = self._estimated(level, one, two, flow, carry)
         bias = ops.beside(np.array(self._bias, np.float32).reshape(2, 1, 1), flow)
