@@ -14,7 +14,7 @@ from ..errors import OptionError, ReelmendError
 
 __all__ = ["main"]
 
-_COMMANDS = ("restore", "demo", "bench", "doctor")
+_COMMANDS = ("restore", "engines", "demo", "bench", "doctor")
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -27,6 +27,8 @@ examples:
   reelmend restore film.mp4 steady.mp4 --deflicker --dry-run   show the whole plan, write nothing
   reelmend restore film.mp4 smooth.mp4 --fps 60          make new frames between those there are
   reelmend restore film.mp4 slow.mp4 --slow-motion 4     4 times as slow; sound keeps its pitch
+  reelmend restore film.mp4 large.mp4 --upscale          twice as wide and high, by a network
+  reelmend engines list                                  the networks there are
   reelmend demo                                          see what it does, before and after
   reelmend doctor                                        what this machine offers, and what is missing
 

@@ -102,6 +102,7 @@ def plan_engine(
     Raises NetworkError, OptionError, and DeviceError where nothing here can run it on the device.
     """
     net = find(network) if isinstance(network, str) else network
+    store = cache or EngineCache()
     fallbacks: list[tuple[str, str]] = []
     for b, p, why in _candidates(net, part, device, precision, backend):
         request = _request(net, part, size, p, device, smallest, largest, threads)
@@ -113,13 +114,13 @@ def plan_engine(
         if not _kept(b, request):
             return EnginePlan(request, b.name, "ready", "", told)
         fields = _fields(b, request, net.onnx(part, p))
-        known = (cache or EngineCache()).find(fields)
-        if known is not None and "rejected" in known:
-            fallbacks.append((used, f"it was rejected: {known['rejected']['text']}"))
+        known = store.get(fields)
+        if known is not None and "rejected" in known.manifest:
+            fallbacks.append((used, f"it was rejected: {known.manifest['rejected']['text']}"))
             continue
         if known is not None:
             return EnginePlan(request, b.name, "cached", "", told)
-        return EnginePlan(request, b.name, "to build", (cache or EngineCache()).explain(fields), told)
+        return EnginePlan(request, b.name, "to build", store.explain(fields), told)
     raise _nothing(net, part, device, fallbacks)
 
 
@@ -223,20 +224,15 @@ def _opened(backend: Backend, request: Request, store: EngineCache, told: Told) 
         loaded.append(engine)
         return built.plan, {**built.facts, "acceptance": accepted.as_dict()}
 
-    entry = store.get_or_build(_fields(backend, request, onnx), build, told)
-    if "rejected" in entry.manifest:
-        raise _rejected(entry)
-    if loaded:
-        return loaded[0]
-    try:
-        return backend.load(request, onnx, entry.plan or None)
-    except EngineError as error:
-        told(f"{request.words}: the cached engine does not load ({error}); it is built again")
-        store.remove(entry.key)
-        entry = store.get_or_build(_fields(backend, request, onnx), build, told)
+    def load(entry: Entry) -> Engine | None:
         if "rejected" in entry.manifest:
-            raise _rejected(entry) from error
-        return loaded[0] if loaded else backend.load(request, onnx, entry.plan or None)
+            return None
+        return loaded.pop() if loaded else backend.load(request, onnx, entry.plan or None)
+
+    engine, entry = store.open(_fields(backend, request, onnx), build, load, told)
+    if engine is None:
+        raise _rejected(entry)
+    return engine
 
 
 _FIGURES = ("psnr", "largest", "bar_psnr", "bar_largest")

@@ -105,6 +105,11 @@ def stream_of(x: Array, stream: Any) -> Any:
         if library == "cupy":
             return int(sys.modules["cupy"].cuda.get_current_stream().ptr)
         return 0
+    return handle_of(stream)
+
+
+def handle_of(stream: Any) -> int:
+    """The handle of a CUDA stream: a handle, or an object of any library that has streams."""
     if isinstance(stream, int):
         return stream
     for name in ("ptr", "handle", "cuda_stream"):

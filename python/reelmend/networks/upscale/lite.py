@@ -1,4 +1,4 @@
-"""Lite: an upscaler that is fast on a CPU. A few 3x3 convolutions at the size of the input, one shuffle of pixels.
+"""Lite: an upscaler that is fast on a CPU. A few convolutions at the size of the input, one shuffle of pixels.
 
 Trained as linear blocks that collapse (Bhardwaj et al., "Collapsible Linear Blocks for Super-Efficient Super
 Resolution", MLSys 2022): each convolution is the sum of a plain kernel, of a wide 3x3 followed by 1x1 with nothing
@@ -8,17 +8,16 @@ costs about as much as the small network, and once for all at export.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ...engines.network import Part, Port
-from ...errors import CheckpointError, OptionError
-from ..family import Family, Graph, Recognised, State
-from ..fitting import fitted, shape_of
+from ...errors import OptionError
+from ..family import Family, Recognised, State
+from ..fitting import fitted
+from .common import described, filters, upscaling
 
 __all__ = ["LITE", "Collapsible", "Lite", "LiteFamily"]
 
@@ -66,8 +65,29 @@ class Collapsible(nn.Module):
         return conv
 
 
+def _bicubic(scale: int) -> torch.Tensor:
+    """(3 scale^2, 3, 5, 5): convolution by it, then a shuffle of pixels, is bicubic enlargement (Keys 1981, a = -0.5).
+
+    Output i of a pixel lies (i + 0.5) / scale - 0.5 from its middle, less than half a pixel: the kernel of 4 samples
+    never leaves the 5 around.
+    """
+    line = torch.zeros(scale, 5)
+    for i in range(scale):
+        for k in range(5):
+            d = abs(k - 2 - ((i + 0.5) / scale - 0.5))
+            if d < 1:
+                line[i, k] = (1.5 * d - 2.5) * d * d + 1
+            elif d < 2:
+                line[i, k] = ((-0.5 * d + 2.5) * d - 4) * d + 2
+    squares = torch.einsum("ik,jl->ijkl", line, line).reshape(scale * scale, 5, 5)
+    return torch.einsum("oc,pkl->opckl", torch.eye(3), squares).reshape(3 * scale * scale, 3, 5, 5)
+
+
 class Lite(nn.Module):
     """Pictures (batch, 3, h, w), RGB 0..1, to (batch, 3, scale*h, scale*w); not clamped.
+
+    Enlargement by a 5x5 kernel for each of the new pixels, bicubic before training, edges repeated; to that the body
+    adds what is missing.
 
     channels  of the features, `depth` convolutions that make them, `width` of the wide branches in training
     folded    plain convolutions instead of sums of branches, as for export
@@ -88,8 +108,10 @@ class Lite(nn.Module):
 
         self.body = nn.ModuleList(conv(3 if k == 0 else channels, channels) for k in range(depth))
         self.tail = conv(channels, 3 * scale * scale)
+        self.base = nn.Conv2d(3, 3 * scale * scale, 5, bias=False)
         if not folded:
-            # begins as the repeated input, so that what is learned is only what is missing
+            with torch.no_grad():
+                self.base.weight.copy_(_bicubic(scale))
             nn.init.zeros_(self.tail.plain)
             nn.init.zeros_(self.tail.project)
 
@@ -97,14 +119,15 @@ class Lite(nn.Module):
         y = x
         for conv in self.body:
             y = functional.leaky_relu(conv(y), SLOPE)
-        y = self.tail(y) + x.repeat_interleave(self.scale * self.scale, 1)
-        return functional.pixel_shuffle(y, self.scale)
+        plain = self.base(functional.pad(x, (2, 2, 2, 2), mode="replicate"))
+        return functional.pixel_shuffle(self.tail(y) + plain, self.scale)
 
     def folded(self) -> Lite:
         """The same network with each sum of branches as one convolution, in eval mode."""
         plain = Lite(self.scale, self.channels, self.depth, self.width, folded=True)
         for mine, its in zip((*self.body, self.tail), (*plain.body, plain.tail), strict=True):
             its.load_state_dict((mine.folded() if isinstance(mine, Collapsible) else mine).state_dict())
+        plain.base.load_state_dict(self.base.state_dict())
         return plain.eval()
 
 
@@ -117,25 +140,14 @@ class LiteFamily(Family):
         return {"body.0.plain", "body.0.expand", "body.0.project", "tail.plain"} <= set(state)
 
     def recognise(self, data: Any, state: State) -> Recognised:
+        channels, _ = filters(state, "body.0.plain", "Lite")
+        width, _ = filters(state, "body.0.expand", "Lite")
+        scale = upscaling(state, "tail.plain", "Lite")
         depth = len({name.split(".")[1] for name in state if name.startswith("body.")})
-        channels, outputs = shape_of(state, "body.0.plain")[0], shape_of(state, "tail.plain")[0]
-        width, scale = shape_of(state, "body.0.expand")[0], math.isqrt(outputs // 3)
-        if 3 * scale * scale != outputs or scale < 1:
-            raise CheckpointError(f"Lite: tail.plain has {outputs} outputs; expected 3 times the square of a scale")
         network = fitted(Lite(scale, channels, depth, width), state, "Lite").folded()
-        part = Part(
-            name="main",
-            inputs=(Port("x", (1, 3, "h", "w")),),
-            outputs=(Port("y", (1, 3, f"{scale}*h", f"{scale}*w")),),
-            radius=depth + 1,
-        )
-        return Recognised(
-            family=self.name,
-            task="upscale",
-            graphs=(Graph(network, part),),
-            scale=scale,
-            settings={"channels": channels, "depth": depth},
-        )
+        settings = {"channels": channels, "depth": depth}
+        # one pixel each way for each convolution, two for that of the base
+        return described(self.name, network, scale, max(2, depth + 1), settings=settings)
 
 
 LITE = LiteFamily()

@@ -51,15 +51,15 @@ class Rt4ksr(nn.Module):
 
     def __init__(self, width: int, blocks: int, scale: int) -> None:
         super().__init__()
-        self.down = nn.PixelUnshuffle(_SHUFFLE)
-        self.head = nn.Sequential(convolution(3 * _SHUFFLE**2, width))
+        # 3 x 3 on the small grid, whose channels are a pixel's neighbours, is 6 x 6 in steps of 2 on the picture
+        self.head = nn.Conv2d(3, width, 3 * _SHUFFLE, _SHUFFLE, _SHUFFLE)
         self.body = nn.Sequential(*(_Block(width) for _ in range(blocks)))
         self.tail = nn.Sequential(_Norm(width), convolution(width, width))
         grid = _SHUFFLE * scale
         self.upsample = nn.Sequential(convolution(width, 3 * grid**2), nn.PixelShuffle(grid))
 
     def forward(self, x: Tensor) -> Any:
-        return self.upsample(self.tail(self.body(self.head(self.down(x)))))
+        return self.upsample(self.tail(self.body(self.head(x))))
 
 
 def _folded(state: State) -> dict[str, Any]:
@@ -73,7 +73,10 @@ def _folded(state: State) -> dict[str, Any]:
         weight, bias = folded(state, steps, skip=True, what="RT4KSR")
         weight[:, :, 1, 1] += torch.eye(weight.shape[0], dtype=weight.dtype)
         out[f"{name}.weight"], out[f"{name}.bias"] = weight.float(), bias.float()
-    return {n.replace(".rep_conv.", "."): t for n, t in out.items()}
+    head = out.pop("head.0.weight")  # inputs: colour, then row, then column in the square of pixels
+    head = head.view(-1, 3, _SHUFFLE, _SHUFFLE, 3, 3).permute(0, 1, 4, 2, 5, 3)
+    out["head.weight"] = head.reshape(-1, 3, 3 * _SHUFFLE, 3 * _SHUFFLE)
+    return {n.replace(".rep_conv.", ".").replace("head.0.", "head."): t for n, t in out.items()}
 
 
 class _Rt4ksr(Family):
