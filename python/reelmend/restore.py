@@ -155,6 +155,7 @@ def plan_restore(
             retimed=plan.retimed,
             slower=plan.slower,
             audio=audio,
+            device=device,
         )
         notes = (*source.notes, *sink.notes, *([missing] if missing else ()))
         return RestorePlan(
@@ -242,6 +243,7 @@ def restore(
             retimed=plan.retimed,
             slower=plan.slower,
             audio=audio,
+            device=device,
         )
         interrupts = Interrupts()
         run = Run(source, stream, sink, limit, progress, interrupts)

@@ -130,7 +130,7 @@ class Run:
             self._write(out)
 
     def _write(self, frame: Frame) -> None:
-        self._sink.write(to_host(frame))
+        self._sink.write(frame if self._sink.index is not None else to_host(frame))
         self.frames_made += frame.made
 
     def give_up(self, flush: bool = True) -> None:

@@ -136,6 +136,7 @@ def _encoders() -> list[Finding]:
         "prores_ks": ("yuv422p10le", "yuv444p10le"),
         "h264_nvenc": ("yuv420p",),
         "hevc_nvenc": ("yuv420p", "p010le"),
+        "h264_nvcodec": ("yuv420p",),
     }
     found = []
     for name, encoder in ENCODERS.items():

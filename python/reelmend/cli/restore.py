@@ -109,7 +109,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--encoder",
         default="auto",
         metavar="NAME",
-        help="auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores, nvenc (default: auto, by OUT and bit depth)",
+        help="auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores, nvenc, nvcodec (default: auto, by OUT and depth)",
     )
     how.add_argument("--crf", type=int, metavar="N", help="quality, lower is better (x264 18, x265 20, svtav1 28)")
     how.add_argument("--preset", metavar="P", help="ultrafast ... medium (default) ... placebo")

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import OptionError
 from ..fallback import Fallback
 from ..frame import Frame, VideoInfo
 
-__all__ = ["TICKS", "Sink", "Source", "rounding"]
+__all__ = ["TICKS", "Sink", "Source", "gpu_of", "rounding"]
+
+_DEVICE = re.compile(r"^(?:cpu|cuda(?::(\d+))?)$")
+
+
+def gpu_of(device: str) -> int | None:
+    """The number of the GPU that a device names, None for "cpu". Raises OptionError for another word."""
+    match = _DEVICE.match(device)
+    if not match:
+        raise OptionError(f"device is {device!r}; expected 'cpu', 'cuda' or 'cuda:N'")
+    return None if device == "cpu" else int(match[1] or 0)
 
 
 class Source(ABC):
@@ -114,10 +126,12 @@ class Sink(ABC):
     encoder   the encoder chosen, as one line
     notes     what could not be kept, and what was used instead
     written   frames encoded so far, or in the file once it is closed; `last` is the time of the newest one
+    index     the GPU whose frames it takes as they are; None: frames are to be on the CPU
     """
 
     path: str
     encoder: str
+    index: int | None = None
 
     def __init__(self) -> None:
         self.written = 0

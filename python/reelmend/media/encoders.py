@@ -43,6 +43,7 @@ ENCODERS = {
         Encoder("ffv1", ("ffv1",), None, 0, 0),
         Encoder("prores", ("prores_ks",), None, 0, 0),
         Encoder("nvenc", ("h264_nvenc", "hevc_nvenc"), 19, 1, 51),
+        Encoder("nvcodec", ("h264_nvcodec",), 19, 1, 51),
     )
 }
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -51,6 +52,8 @@ _CONTAINERS = {
     "avi": ("ffv1",),
     "nut": ("ffv1",),
 }
+# An encoder that is not FFmpeg's: the codec it writes, and what it is given.
+_NVCODEC = {"h264_nvcodec": ("libx264", "yuv420p")}
 # Packed formats an encoder may list in place of gbrp; repacking them loses nothing.
 _REPACKED = {"gbrp": ("rgb24", "bgr0"), "gbrap": ("bgra", "rgba"), "gbrp16": ("rgb48le",), "gbrap16": ("rgba64le",)}
 
@@ -62,6 +65,7 @@ class Choice:
     name, codec  ours ("x265") and FFmpeg's ("libx265"); pix_fmt: what it is given
     why          one line for the plan; notes: what was wanted and not taken, what is lost
     convert      "same", or how colours change on the way ("rgb_to_yuv", "yuv_to_rgb")
+    index        the GPU whose frames it takes as they are; None: frames are to be on the CPU
     """
 
     name: str
@@ -70,6 +74,7 @@ class Choice:
     why: str
     notes: tuple[str, ...] = ()
     convert: str = "same"
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,14 @@ class _Target:
     lost: str = ""
 
 
+def _formats(codec: str) -> list[str]:
+    return [f.name for f in av.Codec(codec, "w").video_formats or ()]
+
+
 def _targets(codec: str, fmt: PixelFormat) -> list[_Target]:
     """Formats of this encoder for such frames, best first."""
     try:
-        formats = [f.name for f in av.Codec(codec, "w").video_formats or ()]
+        formats = [_NVCODEC[codec][1]] if codec in _NVCODEC else _formats(codec)
     except (av.FFmpegError, ValueError):
         return []
     found: dict[str, tuple[tuple[int, ...], _Target]] = {}
@@ -131,6 +140,10 @@ def _targets(codec: str, fmt: PixelFormat) -> list[_Target]:
 @lru_cache(maxsize=256)
 def probe(codec: str, pix_fmt: str, width: int = 256, height: int = 144) -> str:
     """Encode one frame; "" if that worked, else why not. Remembered for the life of the process."""
+    if codec in _NVCODEC:
+        from .nvcodec_encoder import nvcodec_why_not
+
+        return nvcodec_why_not(width, height)
     try:
         context = av.CodecContext.create(codec, "w")
         context.width, context.height, context.pix_fmt = width, height, pix_fmt  # type: ignore[attr-defined]
@@ -154,7 +167,7 @@ def probe(codec: str, pix_fmt: str, width: int = 256, height: int = 144) -> str:
 def _fits(container: str, codec: str) -> bool:
     try:
         with av.open(io.BytesIO(), "w", format=container) as out:
-            out.add_stream(codec, rate=25)
+            out.add_stream(_NVCODEC[codec][0] if codec in _NVCODEC else codec, rate=25)
         return True
     except (av.FFmpegError, ValueError):
         return False
@@ -166,7 +179,8 @@ def _order(container: str, info: VideoInfo, requested: str) -> Iterator[tuple[st
     if requested != "auto":
         yield requested, ()
         fallback = "x265" if fmt.depth > 8 else "x264"
-        if requested == "nvenc":
+        if requested in ("nvenc", "nvcodec"):
+            yield from (("nvenc", ()),) if requested == "nvcodec" else ()
             yield fallback, ()
             yield "x264", ()
         elif requested == "svtav1":
@@ -188,13 +202,35 @@ def _order(container: str, info: VideoInfo, requested: str) -> Iterator[tuple[st
         yield name, common if wide else ()
 
 
-def choose(container: str, info: VideoInfo, requested: str = "auto") -> Choice:
+def choose(container: str, info: VideoInfo, requested: str = "auto", index: int | None = None) -> Choice:
     """The encoder for this video in this container (FFmpeg's muxer name, such as "mp4" or "matroska").
+
+    index  the number of the GPU that frames are on; None for the CPU
 
     Raises OptionError for an unknown name, SinkError where nothing works.
     """
     if requested != "auto" and requested not in ENCODERS:
         raise OptionError(f"unknown encoder {requested!r}; choose auto, {', '.join(ENCODERS)}")
+    choice = _choose(container, info, requested)
+    return choice if index is None or choice.name not in ("nvenc", "nvcodec") else _on_gpu(choice, info, index)
+
+
+def _on_gpu(choice: Choice, info: VideoInfo, index: int) -> Choice:
+    """The same, taking frames where they are if that works; a note if it does not."""
+    from .hardware import SURFACES, nvenc_why_not, why_no_gpu
+
+    if choice.convert != "same" or info.format.name not in SURFACES or info.width % 2 or info.height % 2:
+        why = f"NVENC takes {' and '.join(SURFACES)} of even size there, this is {info}"
+    elif choice.name == "nvcodec":
+        why = why_no_gpu(index)
+    else:
+        why = nvenc_why_not(choice.codec, SURFACES[info.format.name], index)
+    if why:
+        return replace(choice, notes=(*choice.notes, f"frames are copied to the CPU for the encoder: {why}"))
+    return replace(choice, index=index, why=f"{choice.why}, from frames on GPU {index}")
+
+
+def _choose(container: str, info: VideoInfo, requested: str) -> Choice:
     notes: list[str] = []
     second: list[tuple[int, Choice]] = []
     for name, preferred in _order(container, info, requested):
@@ -308,6 +344,9 @@ def settings(
         options = {"level": "3", "coder": "1", "context": "1", "slicecrc": "1", "g": "1"}
     elif choice.name == "prores":
         options = {"profile": "4444" if "444" in choice.pix_fmt else "hq", "vendor": "apl0"}
+    elif choice.name == "nvcodec":
+        options = {"rc": "constqp", "constqp": quality, "bf": "0", "tuning_info": "high_quality"}
+        options["preset"] = f"P{max(1, min(7, _level(speed, 1, 7)))}"
     elif choice.name == "nvenc":
         options = {"rc": "vbr", "cq": quality, "b": "0", "preset": f"p{max(1, min(7, _level(speed, 1, 7)))}"}
     if hdr and choice.name not in ("x264", "x265", "svtav1"):

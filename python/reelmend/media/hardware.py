@@ -210,7 +210,9 @@ class CudaSource(FileSource):
         accel = av.codec.hwaccel.HWAccel("cuda", device=index, allow_software_fallback=False, is_hw_owned=True)
         try:
             super().__init__(path, threads=threads, hwaccel=accel)
-        except (av.FFmpegError, RuntimeError, NotImplementedError) as error:
+        except (av.FFmpegError, RuntimeError, OSError) as error:
+            if isinstance(error, SourceError):
+                raise
             raise Unavailable(f"NVDEC did not start ({getattr(error, 'strerror', None) or error})") from error
 
     @property

@@ -11,14 +11,16 @@ from typing import Any
 import av
 
 from ..errors import SinkError
-from ..frame import Frame, Range, VideoInfo
+from ..frame import Colour, Frame, Range, VideoInfo
 from . import carry
 from .base import TICKS, Source
 from .boxes import mend_index
 from .clock import UNCHANGED, Pace
 from .encoders import Choice, frame_duration_flag, output_colour, settings
+from .hardware import SURFACES, Lane, cuda_accel, to_cuda_av
 from .hdr import hdr_of
-from .pixels import to_av
+from .nvcodec_encoder import NvcodecEncoder
+from .pixels import tagged, to_av
 from .safefile import SafeFile
 from .source import FileSource
 
@@ -85,6 +87,9 @@ class Muxer:
         self._time_base = info.time_base if info.time_base.denominator < 1 << 31 else Fraction(1, 1_000_000)
         self._container: Any = None
         self._stream: Any = None
+        self._coder: NvcodecEncoder | None = None  # in place of the stream's own encoder
+        self._lane: Lane | None = None
+        self._context: Any = None
         self._previous: int | None = None
         self._rounded = 0
         self._ticks = TICKS.get(container)
@@ -126,24 +131,11 @@ class Muxer:
         out: Any = av.open(self._file, "w", format=self._format, container_options=muxer, buffer_size=1 << 18)
         self._container = out
         rate = info.rate or Fraction(25)
-        stream = self._stream = out.add_stream(self.choice.codec, rate=rate.limit_denominator(1 << 30), options=options)
-        context = stream.codec_context
-        stream.width, stream.height, stream.pix_fmt = info.width, info.height, self.choice.pix_fmt
-        context.time_base = self._time_base
-        context.sample_aspect_ratio = info.sample_aspect_ratio
-        if self.choice.name != "ffv1":
-            context.gop_size = max(1, min(300, round(rate * 5)))
-        colour = info.colour
-        context.color_primaries, context.color_trc = int(colour.primaries), int(colour.transfer)
-        context.colorspace, context.color_range = int(colour.matrix), int(colour.range)
-        if self.choice.pix_fmt.startswith(("gbr", "rgb", "bgr")):
-            context.color_range = int(Range.FULL)
-        if hasattr(context, "chroma_location"):
-            context.chroma_location = int(colour.chroma_location)
-        context.thread_type = "AUTO"
-        if self.choice.codec in ("libx265", "hevc_nvenc") and self._format in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # the name Apple players ask for
-        frame_duration_flag(context)
+        gop = max(1, min(300, round(rate * 5)))
+        if self.choice.name == "nvcodec":
+            stream = self._stream = self._nvcodec(out, info, {**options, "gop": str(gop)}, first)
+        else:
+            stream = self._stream = self._encoder(out, info, options, rate, gop)
         matrix = data.get("DISPLAYMATRIX")
         if isinstance(matrix, bytes) and len(matrix) == 36:
             stream.set_display_matrix(
@@ -154,6 +146,50 @@ class Muxer:
             self._note(f"{self._format} holds no times before zero: all streams start {float(self.shift):.6g} s later")
         self._carry(out, stream, tags)
         out.start_encoding()
+
+    def _encoder(self, out: Any, info: VideoInfo, options: dict[str, str], rate: Fraction, gop: int) -> Any:
+        """The video stream, with its encoder set up."""
+        choice = self.choice
+        hwaccel = None if choice.index is None else cuda_accel(choice.index)
+        stream = out.add_stream(
+            choice.codec,
+            rate=rate.limit_denominator(1 << 30),
+            options=options,
+            **({"hwaccel": hwaccel} if hwaccel else {}),
+        )
+        context = stream.codec_context
+        if choice.index is not None:
+            context.sw_format = SURFACES[info.format.name]
+        stream.width, stream.height, stream.pix_fmt = info.width, info.height, choice.pix_fmt
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+        if choice.name != "ffv1":
+            context.gop_size = gop
+        colour = info.colour
+        context.color_primaries, context.color_trc = int(colour.primaries), int(colour.transfer)
+        context.colorspace, context.color_range = int(colour.matrix), int(colour.range)
+        if choice.pix_fmt.startswith(("gbr", "rgb", "bgr")):
+            context.color_range = int(Range.FULL)
+        if hasattr(context, "chroma_location"):
+            context.chroma_location = int(colour.chroma_location)
+        context.thread_type = "AUTO"
+        if choice.codec in ("libx265", "hevc_nvenc") and self._format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # the name Apple players ask for
+        frame_duration_flag(context)
+        return stream
+
+    def _nvcodec(self, out: Any, info: VideoInfo, options: dict[str, str], first: Frame | None) -> Any:
+        """The video stream for packets of PyNvVideoCodec."""
+        choice = self.choice
+        if first is None:
+            raise SinkError(f"{self.path}: {choice.name} needs a frame before anything else; use encoder='nvenc'")
+        on_gpu = choice.index is not None
+        self._coder = NvcodecEncoder(
+            info, options, first, index=choice.index or 0, on_gpu=on_gpu, convert=choice.convert
+        )
+        stream = out.add_stream_from_template(self._coder.template, opaque=True)
+        stream.time_base = self._time_base
+        return stream
 
     def _carry(self, out: Any, stream: Any, tags: dict[str, str]) -> None:
         source = self._source
@@ -188,20 +224,32 @@ class Muxer:
             )
         self._previous = pts
         colour = output_colour(self.choice, replace(self.info, colour=frame.colour)).colour
-        picture = to_av(frame, self.choice.pix_fmt, colour, self.choice.convert)  # type: ignore[arg-type]
-        picture.pict_type = 0  # the encoder decides; the source's choice of key frames is not ours
-        picture.pts = pts
-        picture.time_base = self._time_base
-        picture.duration = round(frame.duration * frame.time_base / self._time_base)
-        self._mux_video(self._stream.encode_lazy(picture))
+        self._mux_video(self._coded(frame, pts, colour))
         self.written += 1
         self.last = frame.time
         self.ends = (pts * self._time_base) + frame.duration * frame.time_base
 
+    def _coded(self, frame: Frame, pts: int, colour: Colour) -> Iterable[Any]:
+        choice, duration = self.choice, round(frame.duration * frame.time_base / self._time_base)
+        if self._coder is not None:
+            return self._coder.encode(frame, pts, duration, self._time_base, colour)
+        if choice.index is not None and frame.on_gpu:
+            if self._lane is None:
+                self._lane, self._context = Lane(choice.index), av.video.frame.CudaContext(choice.index)
+            picture: Any = tagged(to_cuda_av(frame, self._lane, self._context), colour)
+        else:
+            picture = to_av(frame, choice.pix_fmt, colour, choice.convert)  # type: ignore[arg-type]
+        picture.pict_type = 0  # the encoder decides; the source's choice of key frames is not ours
+        picture.pts = pts
+        picture.time_base = self._time_base
+        picture.duration = duration
+        return self._stream.encode_lazy(picture)  # type: ignore[no-any-return]
+
     def flush(self) -> None:
         """Have the encoder give what it holds."""
         if self._container is not None and self._file.error is None:
-            self._mux_video(self._stream.encode_lazy(None))
+            held = self._stream.encode_lazy(None) if self._coder is None else self._coder.flush(self._time_base)
+            self._mux_video(held)
 
     def _mux_video(self, packets: Iterable[Any]) -> None:
         for packet in packets:

@@ -26,10 +26,13 @@ def open_container(
                 raise SourceError(f"{path}: no such file; check the name")
         elif os.path.isfile(path) and os.path.getsize(path) == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes); copy or record it again")
+    given = file if file is not None else path
+    if (
+        hwaccel is not None
+    ):  # FFmpeg was able to read the file: what fails is the hardware, and says so in its own words
+        return av.open(given, "r", format=format, options=options, hwaccel=hwaccel, **_TAGS)
     try:
-        return av.open(
-            file if file is not None else path, "r", format=format, options=options, hwaccel=hwaccel, **_TAGS
-        )
+        return av.open(given, "r", format=format, options=options, **_TAGS)
     except PermissionError as error:
         raise SourceError(f"{path}: may not be read; check its permissions") from error
     except (av.FFmpegError, ValueError) as error:

@@ -15,7 +15,18 @@ from ..errors import SinkError, SourceError
 from ..frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Primaries, Range, Transfer
 from ..ops import to_host
 
-__all__ = ["ORIGIN", "Layout", "colour_of", "from_av", "has_captions", "layout_of", "released", "side_data_of", "to_av"]
+__all__ = [
+    "ORIGIN",
+    "Layout",
+    "colour_of",
+    "from_av",
+    "has_captions",
+    "layout_of",
+    "released",
+    "side_data_of",
+    "tagged",
+    "to_av",
+]
 
 # Key in Frame.side_data of the decoder's own frame, so that an untouched frame is encoded as it came.
 ORIGIN = "reelmend.media.origin"
@@ -187,7 +198,8 @@ def released(frame: Frame) -> Frame:
     return frame.replace(side_data={k: v for k, v in frame.side_data.items() if k != ORIGIN})
 
 
-def _tagged(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:
+def tagged(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:
+    """The frame, which then says what its samples mean."""
     frame.color_primaries = int(colour.primaries)
     frame.color_trc = int(colour.transfer)
     frame.colorspace = int(colour.matrix)
@@ -276,4 +288,4 @@ def to_av(
                 )
         except av.FFmpegError as error:
             raise SinkError(f"cannot convert {fmt.name} to {target} for the encoder: {error}") from error
-    return _tagged(out, colour)
+    return tagged(out, colour)

@@ -50,6 +50,7 @@ class FileSink(Sink):
         self.info = info
         self.choice = choice
         self.encoder = choice.why
+        self.index = choice.index
         self._source = source
         settings(choice, info, crf, preset, None)  # bad options are refused before anything is written
         for note in choice.notes:

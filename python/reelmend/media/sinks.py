@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import OptionError, SinkError
 from ..frame import VideoInfo
-from .base import Sink, Source, rounding
+from .base import Sink, Source, gpu_of, rounding
 from .clock import UNCHANGED, Pace
 from .encoders import choose, settings
 from .folder_sink import PICTURE_CODECS, FolderSink
@@ -76,13 +76,14 @@ def open_sink(
     retimed: bool = False,
     slower: Fraction = Fraction(1),
     audio: Sound = "stretch",
+    device: str = "cpu",
 ) -> Sink:
     """Open an output for frames that look like `info`.
 
     path      a file (.mp4 .mov .mkv .webm .ts .avi .nut), a folder ("out/") or pattern ("out/%06d.png") for
               pictures, a .y4m file, or "-" for y4m on standard output
     source    its sound, subtitles, attachments, data, chapters and tags are copied; open the sink before reading it
-    encoder   auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores or nvenc
+    encoder   auto, x264, x265, svtav1, vp9, ffv1 (lossless), prores, nvenc, or nvcodec (NVENC too, by PyNvVideoCodec)
     crf       quality, lower is better: x264 18, x265 20, svtav1 28 unless said
     preset    ultrafast to placebo; medium unless said
     retimed   whether frames are at other times than the source's, or others than those
@@ -90,6 +91,7 @@ def open_sink(
               subtitles, data and chapters are stretched by it
     audio     sound at another speed: "stretch" it at its pitch (it is encoded anew), "keep" it as it is (it ends
               early), "drop" it. Where slower is 1, sound is copied packet for packet, unless dropped
+    device    where frames are: on "cuda" or "cuda:N", NVENC takes them there if it can (see the sink's `index`)
 
     Raises SinkError or OptionError, in one line, before anything is written.
     """
@@ -102,7 +104,7 @@ def open_sink(
         _check(name, source, overwrite)
     if container == "y4m":
         return Y4mSink(name, info, source=source)
-    choice = choose(container, info, encoder)
+    choice = choose(container, info, encoder, gpu_of(device))
     return FileSink(
         name,
         container,
@@ -147,6 +149,7 @@ def plan_sink(
     retimed: bool = False,
     slower: Fraction = Fraction(1),
     audio: Sound = "stretch",
+    device: str = "cpu",
 ) -> SinkPlan:
     """As `open_sink`, with the same errors, but nothing is made."""
     name = os.fspath(path)
@@ -158,7 +161,7 @@ def plan_sink(
         _check(name, source, overwrite)
     if container == "y4m":
         return SinkPlan(container, "y4m, not compressed", notes=("y4m holds no sound or subtitles",))
-    choice = choose(container, info, encoder)
+    choice = choose(container, info, encoder, gpu_of(device))
     _, notes = settings(choice, info, crf, preset, None)
     carried, dropped = FileSink.plan_streams(container, source, pace, audio) if source is not None else ([], [])
     stretched = [c for c in carried if isinstance(c, Stretched)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from fractions import Fraction
 from typing import Literal
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import OptionError, SourceError
 from ..fallback import Fallback
+from .base import gpu_of
 from .folder import FolderSource, looks_like_pattern
 from .source import FileSource, Source
 
@@ -22,7 +22,6 @@ Decoder = Literal["auto", "pyav", "dali", "nvcodec"]
 DECODERS: tuple[Decoder, ...] = ("auto", "pyav", "dali", "nvcodec")
 
 _NAMES = {"dali": "DALI", "nvcodec": "PyNvVideoCodec"}
-_DEVICE = re.compile(r"^(?:cpu|cuda(?::(\d+))?)$")
 
 
 def open_source(
@@ -50,12 +49,9 @@ def open_source(
     name that is not installed.
     """
     name = os.fspath(path)
-    match = _DEVICE.match(device)
-    if not match:
-        raise OptionError(f"device is {device!r}; expected 'cpu', 'cuda' or 'cuda:N'")
+    index = gpu_of(device)
     if decoder not in DECODERS:
         raise OptionError(f"unknown decoder {decoder!r}; choose {', '.join(DECODERS)}")
-    index = None if device == "cpu" else int(match[1] or 0)
     plain = _plain(name, threads, rate)
     if plain is not None:
         if decoder in _NAMES:
