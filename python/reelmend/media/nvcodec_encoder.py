@@ -26,6 +26,8 @@ from .pixels import to_av
 __all__ = ["NvcodecEncoder", "nvcodec_why_not"]
 
 _IDR = 3  # NV_ENC_PIC_TYPE_IDR
+# Tried with options such as a film is encoded with, so that their names are proved as well.
+_TRIED = {"rc": "constqp", "constqp": "19", "bf": "0", "preset": "P4", "tuning_info": "high_quality", "gop": "25"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def nvcodec_why_not(width: int, height: int, index: int = 0) -> str:
     planes = tuple(np.zeros(shape, np.uint8) for shape in form.plane_shapes(width, height))
     frame = Frame(planes, form, 0, Fraction(1, 25))
     try:
-        within(PATIENCE, lambda: NvcodecEncoder(VideoInfo(width, height), {}, frame, index=index))
+        within(PATIENCE, lambda: NvcodecEncoder(VideoInfo(width, height), _TRIED, frame, index=index))
     except (MissingExtraError, Unavailable) as error:
         return str(error)
     except Exception as error:  # PyNvVideoCodec's own kinds derive from Exception alone
