@@ -236,12 +236,36 @@ def ops(document: Document) -> str:
     )
 
 
+def feeding(document: Document) -> str:
+    """How fast frames come out of files, by each way of reading."""
+    ratios = {(c["case"], c["ours"], c["peer"]): c for c in document["comparisons"]}
+    peers = list(dict.fromkeys(c["peer"] for c in document["comparisons"]))
+    body = []
+    for row in document["rows"]:
+        fps = row["values"]["fps"]
+        if fps is None:
+            continue
+        found = [ratios.get((row["case"], row["method"], peer)) for peer in peers]
+        body.append([f"{row['case']}: {row['method']}", f"{fps:.0f}", *(ratio(c) if c else "" for c in found)])
+    absent: dict[str, list[str]] = {}
+    for what, why in document["settings"]["absent"].items():
+        absent.setdefault(why, []).append(what)
+    notes = "".join(f"- not measured: {'; '.join(names)} ({why})\n" for why, names in absent.items())
+    text = (
+        "Whole files, opened, decoded into planes for the stages, closed; in one process but for the ffmpeg program, which "
+        "writes into a pipe.\n\n"
+    )
+    text += markdown(["", "frames / s", *(f"times as fast as {peer}" for peer in peers)], body) + "\n\n"
+    return text + notes + "\n" + measured(document, "ffmpeg", "av", "nvidia-dali-cuda130", "PyNvVideoCodec", "numpy")
+
+
 SECTIONS = (
     ("deflicker_quality", "Quality", quality),
     ("deflicker_kinds", "Kinds of flicker", kinds),
     ("deflicker_speed", "Speed and memory", speed),
     ("interpolate_quality", "New frames: quality", frames_quality),
     ("interpolate_speed", "New frames: speed and memory", frames_speed),
+    ("feeding", "Feeding: frames out of files", feeding),
     ("ops", "Operations", ops),
 )
 
