@@ -263,14 +263,16 @@ def check_builds(network: Network, targets: Sequence[int] = TARGETS) -> list[str
     backend = TensorRT("tensorrt_rtx")
     package(_BOTH["tensorrt_rtx"], f"building {network.name}")
     problems: dict[str, list[str]] = {}
+    precisions: tuple[Precision, ...] = ("fp32", "mixed", "fp16")
     for part in network.parts.values():
         small, large = part.padded((64, 96)), part.padded((128, 192))
-        for precision in ("fp32", "mixed", "fp16"):
+        ranges: tuple[tuple[Size, Size] | tuple[None, None], ...] = ((None, None), (small, large))
+        for precision in precisions:
             if precision not in part.files:
                 continue
-            for ends in ((None, None), (small, large)):
+            for low, high in ranges:
                 for target in targets:
-                    request = Request(network, part, small, precision, "cuda", *ends, targets=(target,))
+                    request = Request(network, part, small, precision, "cuda", low, high, targets=(target,))
                     try:
                         backend.build(request, network.onnx(part.name, precision), lambda line: None)
                     except ReelmendError as error:
