@@ -247,13 +247,18 @@ def feeding(document: Document) -> str:
             continue
         found = [ratios.get((row["case"], row["method"], peer)) for peer in peers]
         body.append([f"{row['case']}: {row['method']}", f"{fps:.0f}", *(ratio(c) if c else "" for c in found)])
-    absent: dict[str, list[str]] = {}
+    cases = dict.fromkeys(row["case"] for row in document["rows"])
+    absent: dict[tuple[str, str], list[str]] = {}
     for what, why in document["settings"]["absent"].items():
-        absent.setdefault(why, []).append(what)
-    notes = "".join(f"- not measured: {'; '.join(names)} ({why})\n" for why, names in absent.items())
+        case, method = what.split(": ", 1)
+        absent.setdefault((method, why), []).append(case)
+    notes = "".join(
+        f"- not measured: {method}{'' if len(found) == len(cases) else ' for ' + '; '.join(found)} ({why})\n"
+        for (method, why), found in absent.items()
+    )
     text = (
-        "Whole files, opened, decoded into planes for the stages, closed; in one process but for the ffmpeg program, which "
-        "writes into a pipe.\n\n"
+        "Whole files, opened, decoded into planes for the stages, closed; in one process but for the ffmpeg program, "
+        "which writes into a pipe.\n\n"
     )
     text += markdown(["", "frames / s", *(f"times as fast as {peer}" for peer in peers)], body) + "\n\n"
     return text + notes + "\n" + measured(document, "ffmpeg", "av", "nvidia-dali-cuda130", "PyNvVideoCodec", "numpy")

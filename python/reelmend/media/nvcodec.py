@@ -57,7 +57,7 @@ class NvcodecSource(FileSource):
         self._index = index
         self._module = nvcodec()
         self._decoder: Any = None
-        self._seen: list[Any] = []  # packets that came before NVDEC took over
+        self._before: list[Any] = []  # packets that came before NVDEC took over
         self._lengths: dict[int, int] = {}
         super().__init__(path, threads=threads)
         try:
@@ -79,7 +79,7 @@ class NvcodecSource(FileSource):
         why = why_no_gpu(self._index) or why_not_decoded(self.info, name)
         if not why and name not in _CODECS:
             why = f"it does not decode {name}"
-        if not why and any(p.pts is None for p in self._seen):
+        if not why and any(p.pts is None for p in self._before):
             why = "packets of this file have no presentation times"
         if why:
             raise Unavailable(why)
@@ -104,14 +104,14 @@ class NvcodecSource(FileSource):
 
     def _decoded(self, context: Any, packet: Any) -> Iterator[Any]:
         if self._decoder is None:
-            self._seen += [packet] if packet is not None else []
+            self._before += [packet] if packet is not None else []
             for frame in super()._decoded(context, packet):
                 yield frame
                 if self._decoder is not None:
                     break
             if self._decoder is None:
                 return
-            packets, self._seen = self._seen, []
+            packets, self._before = self._before, []
             for earlier in packets:
                 yield from self._through(earlier)
             if packet is None:

@@ -85,10 +85,9 @@ class NvcodecEncoder:
         header = b"".join(bytes(p["data"]) for p in self._one(first))
         if not header:
             raise Unavailable("NVENC gave no data")
-        self._template = _opened(header)
         # the packets themselves and what the container is told of them are changed alike
         change = _described(info)
-        with av.open(io.BytesIO(header), format="h264") as bare:
+        with _opened(header) as bare:
             filtered = BitStreamFilterContext(change, bare.streams.video[0])
             parts = [bytes(p) for packet in bare.demux(video=0) if packet.size for p in filtered.filter(packet)]
         self._template = _opened(b"".join(parts))
