@@ -4,8 +4,8 @@
 
 Clips of the material are encoded anew, as H.264 and as VP9 tagged BT.601, which DALI's own decoders need. One call
 opens the file, takes all of its frames and closes it: what a decoder takes to start counts. ffmpeg is the program,
-which writes yuv420p into a pipe, made into arrays here. Frames come to the CPU, and to the GPU (rows "on a GPU") where there
-is one. What is not there has a row without a figure, and `settings.absent` says why.
+which writes yuv420p into a pipe, made into arrays here. Frames come to the CPU, and to the GPU (rows "on a GPU") where
+there is one. What is not there has a row without a figure, and `settings.absent` says why.
 They run in turn; ratios are of one round, then median and quartiles.
 """
 

@@ -354,6 +354,36 @@ def test_what_was_not_taken_is_in_the_plan_and_the_notes(clips: SimpleNamespace,
     assert clips.packets(out, "audio") == clips.packets(clips.plain, "audio")
 
 
+@dali
+@pytest.mark.gpu
+def test_frames_carried_to_a_gpu(cuda: Any, clips: SimpleNamespace, tmp_path: Path, feed: Callable[..., Any]) -> None:
+    options = {"x265-params": "log-level=none"}
+    path = clips.make(tmp_path / "a.mkv", codec="libx265", fmt="yuv420p10le", size=(98, 66), frames=12, options=options)
+    ours, theirs = read(feed(path, decode="carried", index=0)), read(open_source(path))
+    assert all(f.on_gpu for f in ours)
+    same([f.replace(planes=tuple(cuda.get(p) for p in f.planes)) for f in ours], theirs)
+
+
+@dali
+@pytest.mark.gpu
+def test_its_decoder_on_a_gpu(cuda: Any, clips: SimpleNamespace, tmp_path: Path, feed: Callable[..., Any]) -> None:
+    """The file's own codes, whatever its matrix: luma to the bit, chroma made larger by DALI."""
+    path = clips.make(tmp_path / "a.mp4", size=(320, 240), frames=17, colour=(1, 1, 1, 1), options={"bf": "2"})
+    try:
+        source = feed(path, decode="own", index=0, sequence=8)
+    except SourceError as error:
+        pytest.skip(str(error))
+    ours, theirs = read(source), read(open_source(path))
+    assert when(ours) == when(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.format.name, a.colour) == ("yuv444p", b.colour)
+        planes = [cuda.get(p) for p in a.planes]
+        assert np.array_equal(planes[0], b.planes[0])
+        for large, small in zip(planes[1:], b.planes[1:], strict=True):
+            mean = large.astype(np.int16).reshape(120, 2, 160, 2).mean(axis=(1, 3))
+            assert float(np.abs(mean - small).mean()) < 2
+
+
 def test_without_dali_the_extra_is_named(clips: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
