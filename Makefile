@@ -7,7 +7,7 @@ NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
 EXTRAS := plot,bench,dev,train,rtx,dali
 PINS := torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2
 
-.PHONY: help demo test extras lint format bench gpu clean
+.PHONY: help demo test extras lint format bench gpu gpu-tensorrt clean
 
 help:
 	@echo "make demo    a flickering film, restored: pictures and plots in demo/"
@@ -17,6 +17,7 @@ help:
 	@echo "make format  apply ruff and clang-format"
 	@echo "make bench   the short benchmarks of this machine"
 	@echo "make gpu     on a machine with a GPU: build for it, test it, measure it; needs no network"
+	@echo "make gpu-tensorrt  there, with TensorRT or TensorRT-RTX installed: every network built, compared, measured"
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -60,6 +61,9 @@ bench: .venv/.dev
 # Asks no package index: WHEELS= names a folder of what PYTHON lacks. OUT= names the folder for the result.
 gpu:
 	$(PYTHON) benchmarks/gpu_build.py $(if $(WHEELS),--wheels '$(WHEELS)') benchmarks/gpu.py --out '$(OUT)'
+
+gpu-tensorrt:
+	$(PYTHON) benchmarks/gpu_build.py $(if $(WHEELS),--wheels '$(WHEELS)') benchmarks/gpu_tensorrt.py --out '$(OUT)'
 
 clean:
 	rm -rf build demo .venv
