@@ -18,6 +18,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ SIZES = ((1920, 1080), (3840, 2160))
 RAGGED = (318, 242)
 LARGE = 1 << 29  # bytes that a large copy moves
 MODES = ("film", "live")
-TESTS = ("tests/ops", "tests/stages")  # where tests marked gpu are; others need PyAV, which ops and stages do not
+# Where tests marked gpu are. Those of media need PyAV, which ops and stages do not.
+TESTS = ("tests/ops", "tests/stages", *(("tests/media",) if find_spec("av") else ()))
 TESTS_LIMIT = 300  # seconds
 
 

@@ -21,7 +21,8 @@ _OPTIONAL = {
     "cupy": ("frames on an NVIDIA card", "pip install 'reelmend[cupy]'"),
     "torch": ("frames on an NVIDIA card, where CuPy is not installed", "pip install torch"),
     "pycuda": ("frames on an NVIDIA card, for programs that use it", "pip install pycuda"),
-    "nvidia.dali": ("feeding decoded frames on a card", "pip install nvidia-dali-cuda130"),
+    "nvidia.dali": ("feeding decoded frames on a card", "pip install 'reelmend[dali]'"),
+    "PyNvVideoCodec": ("decoding and encoding on a card", "pip install 'reelmend[nvcodec]'"),
     "tensorrt": ("networks on data-centre cards", "see NVIDIA's TensorRT pages"),
     "tensorrt_rtx": ("networks on GeForce and RTX cards", "see NVIDIA's TensorRT-RTX pages"),
 }
