@@ -204,12 +204,13 @@ class CudaSource(FileSource):
     Raises Unavailable where this machine or card cannot, with the reason; SourceError for what is no video.
     """
 
-    def __init__(self, path: str, *, index: int = 0, threads: int = 0) -> None:
+    def __init__(self, path: str, *, index: int = 0) -> None:
         self._index = index
         self._lane = Lane(index)
         accel = av.codec.hwaccel.HWAccel("cuda", device=index, allow_software_fallback=False, is_hw_owned=True)
         try:
-            super().__init__(path, threads=threads, hwaccel=accel)
+            # NVDEC works by itself; threads of FFmpeg's would only hold more of its surfaces
+            super().__init__(path, threads=1, hwaccel=accel)
         except (av.FFmpegError, RuntimeError, OSError) as error:
             if isinstance(error, SourceError):
                 raise
@@ -237,14 +238,14 @@ class CudaSource(FileSource):
         return Frame(planes, layout.format, pts, self._time_base, duration, colour, self._side_data)
 
 
-def open_cuda(path: str, plain: FileSource, index: int, threads: int) -> CudaSource:
+def open_cuda(path: str, plain: FileSource, index: int) -> CudaSource:
     """As CudaSource, after asking of `plain`, the file opened on the CPU, what can be known before trying; it has given
     its first frame when this returns. Raises Unavailable."""
     why = why_no_gpu(index) or why_not_decoded(plain.info, plain.video.codec_context.name)
     if why:
         raise Unavailable(why)
     try:
-        return within(PATIENCE, lambda: CudaSource(path, index=index, threads=threads))
+        return within(PATIENCE, lambda: CudaSource(path, index=index))
     except SourceError as error:
         raise Unavailable(f"NVDEC could not decode it ({error})") from error
 

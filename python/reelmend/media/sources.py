@@ -66,7 +66,7 @@ def open_source(
     if decoder == "nvcodec":
         return _nvcodec(name, index, threads)
     source = FileSource(name, threads=threads)
-    return source if decoder == "pyav" or index is None else _on_gpu(name, source, index, threads)
+    return source if decoder == "pyav" or index is None else _on_gpu(name, source, index)
 
 
 def _plain(name: str, threads: int, rate: Fraction | int | str) -> Source | None:
@@ -83,12 +83,12 @@ def _fell_back(source: Source, wanted: str, why: str) -> Source:
     return source
 
 
-def _on_gpu(name: str, plain: FileSource, index: int, threads: int) -> Source:
+def _on_gpu(name: str, plain: FileSource, index: int) -> Source:
     """The file decoded on the GPU; as it was opened on the CPU, with the reason, where that is not possible."""
     from .hardware import Unavailable, open_cuda
 
     try:
-        source = open_cuda(name, plain, index, threads)
+        source = open_cuda(name, plain, index)
     except Unavailable as error:
         return _fell_back(plain, "NVDEC by PyAV", str(error))
     plain.close()
