@@ -220,6 +220,16 @@ def _runner(data: bytes) -> Callable[[_Arrays], dict[str, NDArray[np.float32]]]:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: _Arrays) -> dict[str, NDArray[np.float32]]:
+        try:
+            return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+        except Exception as error:  # ONNX Runtime's errors share no class but this one
+            raise NetworkError(f"ONNX Runtime does not run the graph: {error}") from error
+
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise NetworkError(f"ONNX Runtime does not take the graph: {error}") from error
     names = [output.name for output in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    return run
