@@ -1,4 +1,4 @@
-"""A file of weights in, a network of the catalogue out."""
+"""A file of weights into a catalogue: read, recognised, exported."""
 
 from __future__ import annotations
 
@@ -6,91 +6,96 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.engine import Told
 from ..engines.network import Network, Precision
-from ..errors import CheckpointError
-from .checkpoint import Checkpoint, read_checkpoint
-from .export import export
-from .families import families
-from .family import Recognised
-from .others import recognise_other, supported
+from ..errors import CheckpointError, MissingExtraError
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+    from .family import Recognised
 
 __all__ = ["import_checkpoint", "recognise"]
 
-_SHOWN = 8  # keys of a file that puzzles us
-
-
-def recognise(checkpoint: Checkpoint) -> Recognised:
-    """What a file of weights is: one of our families, else what spandrel knows.
-
-    Raises CheckpointError for an unknown architecture, with the keys that puzzled us and what is known, and for a
-    known one whose keys or shapes do not fit.
-    """
-    for family in families():
-        if family.matches(checkpoint.data, checkpoint.state):
-            try:
-                return family.recognise(checkpoint.data, checkpoint.state)
-            except CheckpointError as error:
-                raise CheckpointError(f"{checkpoint.path}: {error}") from error
-    try:
-        found = recognise_other(checkpoint.state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{checkpoint.path}: {error}") from error
-    if found is not None:
-        return found
-    keys = [f"{name} {tuple(tensor.shape)}" for name, tensor in checkpoint.state.items()]
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-    ours = ", ".join(family.name for family in families())
-    raise CheckpointError(
-        f"{checkpoint.path}: an unknown architecture. Its keys: {', '.join(keys[:_SHOWN])}{more}. Known are {ours}, "
-        f"and by spandrel {', '.join(supported())}"
-    )
+_SHOWN = 8  # keys that an error lists
 
 
 def import_checkpoint(
     path: str | os.PathLike[str],
     *,
-    catalogue: str | os.PathLike[str],
     name: str | None = None,
+    catalogue: str | os.PathLike[str],
     licence: str = "unknown",
-    precisions: Sequence[Precision] = ("fp32", "mixed", "fp16"),
+    precisions: Sequence[Precision] = ("fp32", "fp16"),
     calibration: Sequence[NDArray[np.float32]] | None = None,
     overwrite: bool = False,
     told: Told | None = None,
 ) -> Network:
-    """Read a file of weights, find out what it is, export and prove it, and put it into a catalogue.
+    """Read a checkpoint, find out what it is, and write it into the folder `catalogue` as a network that can run.
 
-    path       .pth, .pt, .pkl, .ckpt or .safetensors; nothing in it is run
-    catalogue  folder that gets a folder for the network
-    name       default: the file's name, in lower case, with dashes for what a name may not hold
-    Others as `export` takes them.
+    name     in the catalogue; None: the file's name, without its ending, in the letters that a name may have
+    licence  SPDX identifier of the weights, which a checkpoint does not say; "unknown": what is known of the family
 
-    Raises CheckpointError for a file that is unsafe, damaged or unknown; NetworkError for a name that is taken or a
-    graph that differs from its checkpoint; OptionError.
+    The rest is as `export.export` says, and so are its errors. Raises CheckpointError for a file that cannot be read
+    safely or is of no known architecture, MissingExtraError without the extra `train`.
     """
+    try:
+        from .checkpoint import read_checkpoint
+        from .export import export
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train", "importing a checkpoint") from None
+    say = told or (lambda line: None)
     checkpoint = read_checkpoint(path)
     recognised = recognise(checkpoint)
-    if told is not None:
-        parts = ", ".join(graph.part.name for graph in recognised.graphs)
-        told(f"{checkpoint.path.name}: {recognised.family}, for {recognised.task}; parts: {parts}")
-    more: dict[str, Any] = {} if licence == "unknown" else {"licence": licence}
+    say(f"{checkpoint.path.name}: {recognised.family}, x{recognised.scale}, {len(checkpoint.state)} tensors")
     return export(
         recognised,
-        name or _name(Path(path).stem),
+        name or _name(checkpoint.path),
         catalogue,
         precisions=precisions,
-        origin=f"imported from {checkpoint.path.name}, SHA-256 {checkpoint.sha256[:16]}",
+        licence=None if licence == "unknown" else licence,
+        origin=f"{checkpoint.path.name}, SHA-256 {checkpoint.sha256}",
         calibration=calibration,
         overwrite=overwrite,
         told=told,
-        **more,
     )
 
 
-def _name(stem: str) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:64] or "network"
+def recognise(checkpoint: Checkpoint) -> Recognised:
+    """What a checkpoint is, by its keys and shapes: a family of this room (`families`), else one that spandrel knows.
+
+    Raises CheckpointError where it is neither, with the keys that puzzled and what is supported, and where it is one
+    but its weights do not fit.
+    """
+    from .families import families
+    from .others import recognise_other, supported
+
+    known = families()
+    try:
+        for family in known:
+            if family.matches(checkpoint.data, checkpoint.state):
+                return family.recognise(checkpoint.data, checkpoint.state)
+        other = recognise_other(checkpoint.state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}") from error
+    if other is not None:
+        return other
+    state = checkpoint.state
+    keys = ", ".join(f"{key} {tuple(state[key].shape)}" for key in list(state)[:_SHOWN])
+    more = f" and {len(state) - _SHOWN} more" if len(state) > _SHOWN else ""
+    raise CheckpointError(
+        f"{checkpoint.path}: of no known architecture; its keys are {keys}{more}; known are "
+        f"{', '.join(family.name for family in known)}, and by spandrel {', '.join(supported())}"
+    )
+
+
+def _name(path: Path) -> str:
+    """A name for the catalogue: lower-case letters, digits, dots and dashes, at most 64."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("._-")[:64]
+    if not name:
+        raise CheckpointError(f"{path}: no name for the catalogue can be made of this file's; give one")
+    return name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import onnx
@@ -34,11 +36,8 @@ def traced(graph: Graph) -> onnx.ModelProto:
     shapes = tuple(
         {i: _dim(part, port, d, dims) for i, d in enumerate(port.shape) if isinstance(d, str)} for port in part.inputs
     )
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
     try:
-        logger.setLevel(logging.ERROR)  # it recommends settings that are chosen here
-        with warnings.catch_warnings(), torch.no_grad():
+        with _quiet(), warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch's own deprecations inside its exporter
             program = torch.onnx.export(
                 module,
@@ -57,11 +56,23 @@ def traced(graph: Graph) -> onnx.ModelProto:
         raise NetworkError(
             f"{part.name}: torch cannot export it with free rows and columns: {_reason(error)}"
         ) from error
-    finally:
-        logger.setLevel(level)
     model = program.model_proto
     _tidy(model, part)
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters recommend settings that are chosen here, and tell of each constant that they do not fold."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _dim(part: Part, port: Port, text: str, dims: dict[str, Any]) -> Any:
