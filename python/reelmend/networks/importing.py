@@ -88,7 +88,7 @@ def recognise(checkpoint: Checkpoint) -> Recognised:
     keys = ", ".join(f"{key} {tuple(state[key].shape)}" for key in list(state)[:_SHOWN])
     more = f" and {len(state) - _SHOWN} more" if len(state) > _SHOWN else ""
     raise CheckpointError(
-        f"{checkpoint.path}: of no known architecture; its keys are {keys}{more}; known are "
+        f"{checkpoint.path}: an unknown architecture; its keys are {keys}{more}; known are "
         f"{', '.join(family.name for family in known)}, and by spandrel {', '.join(supported())}"
     )
 
