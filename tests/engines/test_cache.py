@@ -128,6 +128,24 @@ def test_an_engine_that_does_not_load_is_built_once_more(cache):
         cache.open({**FIELDS, "device": "x"}, builder(b"of an older runtime"), load)
 
 
+def test_an_engine_that_neither_loads_nor_can_be_removed(cache, monkeypatch):
+    cache.get_or_build(FIELDS, builder(b"of an older runtime"))
+
+    def load(entry):
+        if entry.plan == b"of an older runtime":
+            raise EngineError("version tag does not match")
+        return "loaded"
+
+    def read_only(source, target):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "rename", read_only)
+    loaded, entry = cache.open(FIELDS, builder(b"new"), load)
+    assert (loaded, entry.built, entry.kept) == ("loaded", True, False)
+    assert "Read-only file system" in entry.note
+    assert "version tag does not match" in entry.why
+
+
 @pytest.mark.parametrize("where", ["engine.plan", "manifest.json"])
 def test_a_full_disk_leaves_nothing_broken_and_the_run_goes_on(cache, monkeypatch, where):
     real = cache_module.flushed
@@ -167,6 +185,37 @@ def test_a_file_that_the_system_refuses_to_grow(cache):
     )
     assert done.stdout.startswith("False a built engine (1.0 MiB) at ")
     assert files(cache.folder) == []
+
+
+_ON_A_SMALL_DISK = """
+import sys
+from reelmend.engines.cache import EngineCache
+cache = EngineCache(sys.argv[1])
+large = cache.get_or_build({"network": "large"}, lambda: (b"x" * (1 << 20), {}))
+print(large.kept, len(large.plan), large.note)
+small = cache.get_or_build({"network": "small"}, lambda: (b"x" * 100, {}))
+print(small.kept, cache.verify(), [r.fields["network"] for r in cache.list()])
+"""
+
+
+def test_a_disk_that_is_too_small(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=256k tmpfs '{disk}'"
+    try:
+        subprocess.run([*apart, mount], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine lets no user mount a disk of its own")
+    script = tmp_path / "script.py"
+    script.write_text(_ON_A_SMALL_DISK)
+    done = subprocess.run(
+        [*apart, f"{mount} && '{sys.executable}' '{script}' '{disk}'"], capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first.startswith("False 1048576 a built engine (1.0 MiB) at ")
+    assert "No space left on device" in first
+    assert second == "True {} ['small']"
 
 
 @pytest.mark.parametrize("kind", ["a file", "nowhere"])
@@ -314,6 +363,9 @@ def test_where_it_lies_and_how_large_it_may_be(monkeypatch, tmp_path):
     monkeypatch.delenv("REELMEND_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert EngineCache().folder == tmp_path / "reelmend"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert EngineCache().folder == tmp_path / "home" / ".cache" / "reelmend"
     monkeypatch.setenv("REELMEND_CACHE_LIMIT", "much")
     with pytest.raises(OptionError, match="REELMEND_CACHE_LIMIT: 'much' is no size"):
         EngineCache()

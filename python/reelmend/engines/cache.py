@@ -16,14 +16,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import CacheError, EngineError
-from .cachefiles import SCHEMA, Lock, default_folder, default_limit, draft_name, flushed, trouble
+from .cachefiles import SCHEMA, Lock, children, default_folder, default_limit, draft_name, flushed, trouble
 from .cachekey import difference, key_of, nearest
 from .engine import Told
 
@@ -125,7 +125,8 @@ class EngineCache:
                 return found
             why = damage or self.explain(fields)
             if damage:
-                self._drop(key)
+                with suppress(CacheError):  # storing the new one tries again, and says what is wrong
+                    self._drop(key)
             entry = self._built(fields, build, say, why, "")
             try:
                 manifest = self._store(key, entry)
@@ -149,10 +150,14 @@ class EngineCache:
             if entry.built:
                 raise
             why = f"the one in the cache does not load here: {error}"
-        with suppress(CacheError):
+        if told is not None:
+            told(f"{_name(fields)}: {why}; it is built again")
+        try:
             self.remove(entry.key)
-        again = self.get_or_build(fields, build, told)
-        entry = Entry(again.key, again.plan, again.manifest, again.built, why, again.kept, again.note)
+        except CacheError as error:
+            entry = self._built(fields, build, told or _silent, why, str(error))
+        else:
+            entry = replace(self.get_or_build(fields, build, told), why=why)
         return load(entry), entry
 
     def explain(self, fields: Mapping[str, Any]) -> str:
@@ -248,7 +253,7 @@ class EngineCache:
 
     # What follows is done with the lock of the key held, where it writes.
 
-    def _folders(self) -> list[Path]:
+    def _folders(self) -> Sequence[Path]:
         place = self.folder / "engines"
         try:
             return sorted(p for p in place.iterdir() if p.is_dir())
@@ -333,7 +338,7 @@ class EngineCache:
 
     def _sweep(self, mine: str = "") -> None:
         """Remove drafts that processes left which died: those of whose key the lock is free, or held by us."""
-        for draft in _children(self.folder / "drafts"):
+        for draft in children(self.folder / "drafts"):
             key = draft.name.partition(".")[0]
             if key == mine:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -344,7 +349,7 @@ class EngineCache:
                     with lock:
                         shutil.rmtree(draft, ignore_errors=True)
 
-    def _shrink(self, limit: int, spare: str = "") -> list[Record]:
+    def _shrink(self, limit: int, spare: str = "") -> Sequence[Record]:
         """Remove what was used longest ago until no more than `limit` bytes are left."""
         gone: list[Record] = []
         with suppress(CacheError):
@@ -361,13 +366,6 @@ class EngineCache:
 
 def _silent(_: str) -> None:
     pass
-
-
-def _children(folder: Path) -> Iterator[Path]:
-    try:
-        yield from sorted(folder.iterdir())
-    except OSError:
-        return
 
 
 def _name(fields: Mapping[str, Any]) -> str:

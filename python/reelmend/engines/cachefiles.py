@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEMA",
     "Lock",
     "bytes_of",
+    "children",
     "default_folder",
     "default_limit",
     "draft_name",
@@ -53,9 +55,9 @@ def default_folder() -> Path:
     named = os.environ.get("REELMEND_CACHE")
     if named:
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base:
-        return Path(base) / "reelmend"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():  # its specification has others ignored
+        return base / "reelmend"
     try:
         return Path.home() / ".cache" / "reelmend"
     except RuntimeError:  # no HOME and no entry for the user: a folder that cannot be used is said when it is needed
@@ -71,6 +73,12 @@ def default_limit() -> int:
         return bytes_of(named)
     except OptionError as error:
         raise OptionError(f"REELMEND_CACHE_LIMIT: {error}") from None
+
+
+def children(folder: Path) -> Iterator[Path]:
+    """What is in a folder; nothing if it cannot be read."""
+    with suppress(OSError):
+        yield from sorted(folder.iterdir())
 
 
 def draft_name(key: str) -> str:
