@@ -192,7 +192,8 @@ def test_an_error_does_not_show_up_in_the_next(rtx, tiny):
 def test_what_an_engine_is_made_by(rtx, tiny):
     import tensorrt_rtx
 
-    expected = {"builder": f"tensorrt_rtx {tensorrt_rtx.__version__}", "capability": "75, 86"}
+    flags = {"flags": "-TF32 +REQUIRE_USER_ALLOCATION"}
+    expected = {"builder": f"tensorrt_rtx {tensorrt_rtx.__version__}", "capability": "75, 86", **flags}
     assert rtx.identity(request_for(tiny, targets=(75, 86))) == expected
 
 
@@ -269,6 +270,7 @@ def test_the_card_is_part_of_what_an_engine_is(rtx, card, tiny_facts, monkeypatc
     here = replace(tiny_facts, targets=())
     assert rtx.identity(here) | {"builder": ""} == {
         "builder": "",
+        "flags": "-TF32 +REQUIRE_USER_ALLOCATION",
         "gpu": "A card",
         "capability": "8.6",
         "driver": "of CUDA 13.2",

@@ -203,6 +203,8 @@ class SharedMemory:
         self.device = device_index(device)
         self.generation = 0
         self._memory: Any = None
+        self._held: list[Any] = []
+        self._holding = False
         self._event: Any = None
 
     @property
@@ -217,9 +219,16 @@ class SharedMemory:
         """Have room for so many bytes. Raises DeviceError where the GPU does not."""
         if count <= self.bytes:
             return
+        if self._holding:
+            self._held.append(self._memory)
+        self._holding = False
         self._memory = None  # before it is taken anew: both at once may not fit. CUDA waits for what still uses it
         self.generation += 1
         self._memory = cuda_module().Memory(count, self.device)
+
+    def hold(self) -> None:
+        """Keep what is there now as long as this lives, also when it moves: a caller's graph has its address."""
+        self._holding = True
 
     def begin(self, stream: int) -> None:
         """What is queued on this stream from now on may use it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,20 @@ from .engine import Backend, Built, Engine, Request, Told
 from .graph import Graphs, SharedMemory, cuda_module, device_index, on_device
 from .network import Network, Precision, Size
 from .tensorrt_build import Facts, Log, build, package
+from .tensorrt_kernels import Remembered, remembered
 
 __all__ = ["TensorRT", "check_builds"]
+
+Addresses = tuple[tuple[str, int], ...]  # of inputs and outputs, by name
 
 TARGETS = (75, 80, 86, 89, 120)  # from Turing to Blackwell, as far as TensorRT-RTX builds for cards that are not here
 
 _BOTH = {
     "tensorrt": Facts("tensorrt", "tensorrt", "tensorrt", "TensorRT", absent=False),
-    "tensorrt_rtx": Facts("tensorrt_rtx", "tensorrt-rtx", "rtx", "TensorRT-RTX", absent=True),
+    # Without that flag an engine may ask for memory while it runs, and could then not be recorded.
+    "tensorrt_rtx": Facts(
+        "tensorrt_rtx", "tensorrt-rtx", "rtx", "TensorRT-RTX", absent=True, flags=["REQUIRE_USER_ALLOCATION"]
+    ),
 }
 _DRIVER = Path("/sys/module/nvidia/version")
 
@@ -40,17 +47,20 @@ class TensorRT(Backend):
 
     TensorRT measures on the card at hand and builds for it alone. TensorRT-RTX builds without a card, in seconds, for
     any it serves, and compiles the last part when the engine is loaded there.
+
+    kernels  a folder for what makes the next build and load faster, default: that of the user's cache of engines
     """
 
     builds = True
     precisions: tuple[Precision, ...] = ("fp16", "mixed", "fp32")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kernels: Path | None = None) -> None:
         if name not in _BOTH:
             raise OptionError(f"got {name!r}; expected {' or '.join(_BOTH)}")
         self.name = name
         self._facts = _BOTH[name]
         self.extra = self._facts.extra
+        self._kernels = kernels
 
     def why_not(self, device: str) -> str:
         if device == "cpu":
@@ -74,9 +84,10 @@ class TensorRT(Backend):
         return ""
 
     def identity(self, request: Request) -> dict[str, str]:
-        """Builder and version, and the card: the one that is here, or those it is to be built for."""
+        """Builder, version and flags, and the card: the one that is here, or those it is to be built for."""
         trt, _ = package(self._facts, f"building {request.words}")
-        builder = {"builder": f"{self.name} {trt.__version__}"}
+        flags = " ".join(("-TF32", *(f"+{flag}" for flag in self._facts.flags)))
+        builder = {"builder": f"{self.name} {trt.__version__}", "flags": flags}
         if request.targets:
             return {**builder, "capability": ", ".join(str(t) for t in request.targets)}
         card = cuda_module().device_info(device_index(request.device))
@@ -93,8 +104,10 @@ class TensorRT(Backend):
         index = device_index(request.device)
         with on_device(index):
             capability = cuda_module().device_info(index)["compute_capability"]
-            here = (int(capability.replace(".", "")),) if self._facts.absent else ()
-            return build(self._facts, request, onnx, here, told)
+            if self._facts.absent:
+                return build(self._facts, request, onnx, (int(capability.replace(".", "")),), told)
+            known = remembered("timings", *self.identity(request).values(), folder=self._kernels)
+            return build(self._facts, request, onnx, (), told, known)
 
     def load(self, request: Request, onnx: bytes, plan: bytes | None, memory: SharedMemory | None = None) -> Engine:
         """An engine from its plan.
@@ -104,7 +117,17 @@ class TensorRT(Backend):
         trt, log = package(self._facts, f"loading {request.words}")
         if not plan:
             raise EngineError(f"{request.words}: {self._facts.title} has nothing to load; build it first")
-        return _TensorRTEngine(self.name, trt, log, request, plan, memory)
+        compiled = None
+        if self._facts.absent:
+            compiled = remembered(
+                "compiled", hashlib.sha256(plan).hexdigest()[:16], _card(request), folder=self._kernels
+            )
+        return _TensorRTEngine(self.name, trt, log, request, plan, memory, compiled)
+
+
+def _card(request: Request) -> str:
+    cuda, index = cuda_module(), device_index(request.device)
+    return str(cuda.device_info(index)["name"]) if index < cuda.device_count() else "none"
 
 
 def _driver() -> str:
@@ -120,10 +143,19 @@ class _TensorRTEngine(Engine):
     """A context, its activations and its graphs. Graphs hold addresses; a change of size makes them all invalid."""
 
     def __init__(
-        self, backend: str, trt: Any, log: Log, request: Request, plan: bytes, memory: SharedMemory | None
+        self,
+        backend: str,
+        trt: Any,
+        log: Log,
+        request: Request,
+        plan: bytes,
+        memory: SharedMemory | None,
+        compiled: Remembered | None,
     ) -> None:
         self.backend = backend
         self._log = log
+        self._compiled = compiled
+        self._kernels: Any = None
         self._index = device_index(request.device)
         self._graphs = Graphs()
         self._context: Any = None
@@ -139,7 +171,7 @@ class _TensorRTEngine(Engine):
             if self._engine is None:
                 raise EngineError(_refusal(request, backend, log.reasons()))
             with on_device(self._index):
-                self._context = _context(trt, self._engine)
+                self._context, self._kernels = _context(trt, self._engine, compiled)
             if self._context is None:
                 raise EngineError(_refusal(request, backend, log.reasons()))
         self._bytes = max(256, int(self._engine.device_memory_size_v2))
@@ -174,21 +206,25 @@ class _TensorRTEngine(Engine):
                 for name, shape in self.outputs.items()
             }
             self.checked({**results, **given}, self.outputs, "outputs")
-            self._queue(self._addresses(inputs, results), int(stream_of(like, stream) or 0))
+            addresses, producers = self._places(inputs, results)
+            self._queue(addresses, producers, int(stream_of(like, stream) or 0))
         return results
 
-    def _addresses(self, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> tuple[tuple[str, int], ...]:
+    def _places(self, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> tuple[Addresses, set[int]]:
+        """Where the arrays lie, and the streams that their owners say they become valid on."""
         cuda = cuda_module()
-        found = []
+        found, producers = [], set()
         for arrays, shapes, writable in ((inputs, self.inputs, False), (results, self.outputs, True)):
             for name, x in arrays.items():
-                address, _, device = cuda.locate(x, list(shapes[name]), f"{self.request.words}: {name}", writable)
+                what = f"{self.request.words}: {name}"
+                address, producer, device = cuda.locate(x, list(shapes[name]), what, writable)
                 if device not in (-1, self._index):
-                    raise ArrayError(f"{self.request.words}: {name} is on cuda:{device}; expected {self.device}")
+                    raise ArrayError(f"{what} is on cuda:{device}; expected {self.device}")
                 found.append((name, int(address)))
-        return tuple(found)
+                producers.add(int(producer))
+        return tuple(found), producers - {0}
 
-    def _queue(self, addresses: tuple[tuple[str, int], ...], stream: int) -> None:
+    def _queue(self, addresses: Addresses, producers: set[int], stream: int) -> None:
         """On the stream; a default stream, which cannot be recorded, is followed and held up by one of our own."""
         cuda = cuda_module()
         own = stream
@@ -196,14 +232,21 @@ class _TensorRTEngine(Engine):
             self._stream = self._stream or cuda.Stream(self._index)
             own = self._stream.handle
             cuda.order(stream, own)
+        for producer in producers - {stream}:
+            cuda.order(producer, own)
         recorded_by_caller = cuda.is_capturing(own)
-        if not recorded_by_caller:
+        if recorded_by_caller:
+            self._activations.hold()
+        else:
             self._activations.begin(own)
-        if self._shaped != self.size:
+        first = self._shaped != self.size
+        if first:
             self._shape()
         self._graphs.run(lambda s: self._execute(addresses, s), own, (addresses, self._activations.generation))
         if not recorded_by_caller:
             self._activations.end(own)
+            if first:
+                self._keep_compiled()
         if own != stream:
             cuda.order(own, stream)
 
@@ -225,25 +268,34 @@ class _TensorRTEngine(Engine):
         if not self._context.execute_async_v3(stream):
             raise EngineError(_failure(self.request, "the run failed", self._log))
 
+    def _keep_compiled(self) -> None:
+        if self._kernels is not None and self._compiled is not None:
+            self._compiled.write(bytes(self._kernels.serialize()))
+
     def close(self) -> None:
         if self._context is not None:
+            self._keep_compiled()
             self._graphs.clear()
             # What is queued still uses the activations; freeing them waits for it.
-            self._context = self._engine = self._runtime = self._stream = None
+            self._context = self._kernels = self._engine = self._runtime = self._stream = None
             self._activations = SharedMemory(self.device)
 
 
-def _context(trt: Any, engine: Any) -> Any:
-    """A context to which we give memory for its activations."""
+def _context(trt: Any, engine: Any, compiled: Remembered | None) -> tuple[Any, Any]:
+    """A context to which we give memory for its activations, and where it keeps kernels that it compiles."""
     given = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-    eager = getattr(trt, "DynamicShapesKernelSpecializationStrategy", None)
-    if eager is None:
-        return engine.create_execution_context(given)
-    # RTX compiles kernels for the shapes it meets: at once, since a graph would keep the slow ones that stand in.
+    if compiled is None:
+        return engine.create_execution_context(given), None
     config = engine.create_runtime_config()
     config.set_execution_context_allocation_strategy(given)
-    config.dynamic_shapes_kernel_specialization_strategy = eager.EAGER
-    return engine.create_execution_context(config)
+    # RTX compiles kernels for the shapes it meets: at once, since a graph would keep the slow ones that stand in.
+    config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    kernels = config.create_runtime_cache()
+    data = compiled.read()
+    if data:
+        kernels.deserialize(data)  # false where it does not fit: then it is empty
+    config.set_runtime_cache(kernels)
+    return engine.create_execution_context(config), kernels
 
 
 def _refusal(request: Request, backend: str, reasons: Sequence[str]) -> str:

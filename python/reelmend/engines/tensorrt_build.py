@@ -6,6 +6,7 @@ networks): there are no flags for it.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 from ..errors import EngineBuildError, MissingExtraError
 from .engine import Built, Request, Told
+from .tensorrt_kernels import Remembered
 
 __all__ = ["Facts", "Log", "build", "package"]
 
@@ -26,11 +28,15 @@ class Facts:
 
     name, package, extra   the module, what pip calls it, and the extra of this package that installs it
     title                  as its makers write it
-    absent                 whether it builds for cards that are not here
+    absent                 whether it builds for cards that are not here, and compiles the last part where it loads
+    flags                  of BuilderFlag, that are set
     """
 
-    def __init__(self, name: str, package: str, extra: str, title: str, *, absent: bool) -> None:
+    def __init__(
+        self, name: str, package: str, extra: str, title: str, *, absent: bool, flags: Sequence[str] = ()
+    ) -> None:
         self.name, self.package, self.extra, self.title, self.absent = name, package, extra, title, absent
+        self.flags = tuple(flags)
 
 
 class Log:
@@ -85,10 +91,18 @@ def package(facts: Facts, purpose: str) -> tuple[Any, Log]:
         raise MissingExtraError(facts.package, facts.extra, purpose) from error
 
 
-def build(facts: Facts, request: Request, onnx: bytes, targets: Sequence[int], told: Told) -> Built:
+def build(
+    facts: Facts,
+    request: Request,
+    onnx: bytes,
+    targets: Sequence[int],
+    told: Told,
+    timings: Remembered | None = None,
+) -> Built:
     """The plan for a request.
 
     targets  compute capabilities such as 86; empty: those of the builder's default
+    timings  what was measured in earlier builds, read and added to
 
     Raises EngineBuildError with everything that was refused, each with its node.
     """
@@ -110,11 +124,17 @@ def build(facts: Facts, request: Request, onnx: bytes, targets: Sequence[int], t
         config = builder.create_builder_config()
         config.clear_flag(trt.BuilderFlag.TF32)  # on by default: ten bits of mantissa where the graph says fp32
         _add_profile(builder, config, network, request, title)
+        for flag in facts.flags:
+            config.set_flag(getattr(trt.BuilderFlag, flag))
         _aim(trt, config, targets, title)
+        known = None if timings is None else _with_timings(config, timings)
         monitor = _monitor(trt, told)
         config.progress_monitor = monitor
         log.clear()
-        plan = builder.build_serialized_network(network, config)
+        with _interruptible(monitor):
+            plan = builder.build_serialized_network(network, config)
+        if known is not None and timings is not None:
+            timings.write(bytes(known.serialize()))
         if monitor.interrupted is not None:
             raise monitor.interrupted
         if plan is None:
@@ -183,6 +203,40 @@ def _aim(trt: Any, config: Any, targets: Sequence[int], title: str) -> None:
     config.num_compute_capabilities = len(targets)
     for i, target in enumerate(targets):
         config.set_compute_capability(known[f"SM{target}"], i)
+
+
+def _with_timings(config: Any, timings: Remembered) -> Any:
+    """The timing cache that the build uses and adds to: what was remembered if it fits, else a new one."""
+    for data in (timings.read(), b""):
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+    return None
+
+
+@contextmanager
+def _interruptible(monitor: Any) -> Iterator[None]:
+    """Have Ctrl-C end a build at its next step.
+
+    The builder calls us back from C++, which prints what we raise there and drops it. So the handler raises nothing:
+    what the one before it would have raised is left with the monitor, and raised when the builder has returned.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # signals come to the main thread alone
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        try:
+            before(number, frame)
+        except BaseException as error:
+            monitor.interrupted = error
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _monitor(trt: Any, told: Told) -> Any:
