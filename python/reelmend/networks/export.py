@@ -172,7 +172,7 @@ def _made(
 
 def _proved(graph: Graph, where: str, data: bytes, pairs: Sequence[tuple[str, _Arrays]]) -> list[_Arrays]:
     """What the fp32 graph gives for samples. Raises NetworkError where that is not what the module gives."""
-    run = _runner(data)
+    run = _runner(data, where)
     results: list[_Arrays] = []
     for sample, inputs in pairs:
         given = run(inputs)
@@ -199,7 +199,7 @@ def _judged(
 ) -> Figure:
     """The worst figure of a graph. Raises NetworkError that names the output and the figure below the part's bar."""
     bar = part.bar(precision)
-    run = _runner(data)
+    run = _runner(data, part.name)
     figures: list[Figure] = []
     for (sample, inputs), truth in zip(pairs, expected, strict=True):
         given = run(inputs)
@@ -214,22 +214,22 @@ def _judged(
     return min(figures, key=lambda figure: figure.psnr)
 
 
-def _runner(data: bytes) -> Callable[[_Arrays], dict[str, NDArray[np.float32]]]:
+def _runner(data: bytes, where: str) -> Callable[[_Arrays], dict[str, NDArray[np.float32]]]:
     """A graph in ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it would print, its errors say
 
     def run(inputs: _Arrays) -> dict[str, NDArray[np.float32]]:
         try:
             return dict(zip(names, session.run(names, dict(inputs)), strict=True))
         except Exception as error:  # ONNX Runtime's errors share no class but this one
-            raise NetworkError(f"ONNX Runtime does not run the graph: {error}") from error
+            raise NetworkError(f"{where}: ONNX Runtime does not run the graph: {error}") from error
 
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise NetworkError(f"ONNX Runtime does not take the graph: {error}") from error
+        raise NetworkError(f"{where}: ONNX Runtime does not take the graph: {error}") from error
     names = [output.name for output in session.get_outputs()]
     return run

@@ -107,6 +107,14 @@ def _tidy(model: onnx.ModelProto, part: Part) -> None:
         got = [value.name for value in values]
         if got != [port.name for port in ports]:
             raise NetworkError(f"{part.name}: the graph has {got}; expected {[port.name for port in ports]}")
+        for value, port in zip(values, ports, strict=True):
+            # torch makes numbers of rows and columns, without a word, where the module does
+            fixed = [d.dim_value for d in value.type.tensor_type.shape.dim]
+            if any(isinstance(wanted, str) and n for wanted, n in zip(port.shape, fixed, strict=True)):
+                raise NetworkError(
+                    f"{part.name}: torch cannot export it with free rows and columns: {port.name} came out as {fixed}, "
+                    f"expected {list(port.shape)}"
+                )
         del values[:]
         values.extend(helper.make_tensor_value_info(p.name, onnx.TensorProto.FLOAT, p.shape) for p in ports)
 
