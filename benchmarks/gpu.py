@@ -38,7 +38,7 @@ RAGGED = (318, 242)
 LARGE = 1 << 29  # bytes that a large copy moves
 MODES = ("film", "live")
 # Where tests marked gpu are. Those of media need PyAV, which ops and stages do not.
-TESTS = ("tests/ops", "tests/stages", *(("tests/media",) if find_spec("av") else ()))
+TESTS = ("tests/ops", "tests/stages", "tests/engines", *(("tests/media",) if find_spec("av") else ()))
 TESTS_LIMIT = 300  # seconds
 
 

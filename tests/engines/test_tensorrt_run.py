@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from reelmend.engines import tensorrt_build
+from reelmend.engines.acceptance import accept, reference
 from reelmend.engines.engine import Request
 from reelmend.engines.graph import Recorded, SharedMemory
 from reelmend.engines.tensorrt import TensorRT
@@ -338,3 +339,30 @@ def test_a_build_off_the_main_thread_leaves_signals_alone(tiny):
     thread.start()
     thread.join()
     assert seen == [True, True]
+
+
+@pytest.mark.gpu
+@pytest.mark.extra("train")
+@pytest.mark.parametrize("ends", [{}, {"smallest": (16, 16), "largest": (64, 64)}], ids=["static", "dynamic"])
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_on_a_gpu(cuda, tiny, name, ends):
+    backend = TensorRT(name)
+    why = backend.why_not("cuda")
+    if why:
+        pytest.skip(why)
+    request = Request(tiny, tiny.part(), (32, 48), "fp32", "cuda", **ends)
+    expected = reference(request)
+    with backend.load(request, tiny.onnx(), backend.build(request, tiny.onnx(), lambda line: None).plan) as engine:
+        accept(engine)
+        y = cuda.put(np.zeros(engine.outputs["y"], np.float32))
+        for turn in range(5):
+            x = np.random.default_rng(turn).uniform(0, 1, engine.inputs["x"]).astype(np.float32)
+            if turn == 0:
+                held = cuda.put(x)
+            elif hasattr(held, "copy_"):
+                held.copy_(cuda.put(x))
+            else:
+                held[...] = cuda.put(x)
+            engine.run({"x": held}, {"y": y})
+            np.testing.assert_allclose(cuda.get(y), expected.run({"x": x})["y"], atol=1e-4)
+        assert engine.why_not_recorded == ""
