@@ -21,7 +21,7 @@ def conv_weights(seed: int = 0, radius: int = 1) -> np.ndarray:
 
 
 def upscaler(weights: np.ndarray, half: bool = False, gain: float = 1.0) -> bytes:
-    """ONNX bytes: x (1, 3, h, w) to y (1, 3, 2h, 2w); a convolution and depth to space, in fp16 between casts if half."""
+    """ONNX bytes: x (1, 3, h, w) to y (1, 3, 2h, 2w), a convolution and depth to space; half: fp16 between casts."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT

@@ -196,7 +196,7 @@ def test_bad_words_are_told(tiny):
         open_engine("tiny", size=(32, 32), precision="fp8")
     with pytest.raises(OptionError, match="backend is 'ncnn'"):
         open_engine("tiny", size=(32, 32), backend="ncnn")
-    with pytest.raises(NetworkError, match="no int8 file; it has fp32, fp16"):
+    with pytest.raises(NetworkError, match="no int8 file; it has fp16, fp32"):
         open_engine("tiny", size=(32, 32), precision="int8")
     with pytest.raises(NetworkError, match="no network 'huge'"):
         open_engine("huge", size=(32, 32))

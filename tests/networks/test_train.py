@@ -516,11 +516,16 @@ def test_a_trained_network_is_recognised_and_folded(scale: int) -> None:
         LITE.recognise(None, state)
 
 
-def test_an_untrained_network_repeats_its_input() -> None:
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_an_untrained_network_is_bicubic_to_the_edge(scale: int) -> None:
     import torch
 
+    from reelmend.networks.train.degrade import resize_matrix
     from reelmend.networks.upscale.lite import Lite
 
-    x = torch.rand(1, 3, 6, 5)
+    x = torch.rand(1, 3, 7, 6, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.pad(x, (8, 8, 8, 8), mode="replicate")
+    rows, columns = (torch.from_numpy(resize_matrix("bicubic", n + 16, scale * (n + 16)).astype("f")) for n in (7, 6))
+    expected = (rows @ wide @ columns.T)[..., 8 * scale : -8 * scale, 8 * scale : -8 * scale]
     with torch.no_grad():
-        assert torch.equal(Lite(2, 8, 2, 16)(x), x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+        assert torch.allclose(Lite(scale, 8, 2, 16)(x), expected, atol=1e-5)

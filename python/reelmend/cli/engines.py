@@ -220,19 +220,12 @@ def _build(args: argparse.Namespace) -> int:
     if args.target:
         from ..engines.opening import build_ahead
 
+        common = {"precision": args.precision, "smallest": args.smallest, "largest": args.largest}
         for part in network.parts:
             for target in args.target:
-                line = build_ahead(
-                    network,
-                    part,
-                    size=args.size,
-                    target=target,
-                    precision=args.precision,
-                    smallest=args.smallest,
-                    largest=args.largest,
-                    told=_say,
-                )
-                print(line)
+                entry = build_ahead(network, part, size=args.size, target=target, told=_say, **common)
+                kept = entry.note or f"{len(entry.plan) / 1e6:.2f} MB, key {entry.key[:12]}"
+                print(f"{network.name}/{part} {entry.manifest['fields']['precision']} for {target / 10:.1f}: {kept}")
         return 0
     for part in network.parts:
         with open_engine(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import DeviceError, EngineBuildError, EngineError, EngineRejected, OptionError
@@ -18,7 +18,7 @@ from .network import PRECISIONS, Network, Precision, Size
 from .onnxruntime import OnnxRuntime
 from .tensorrt import TensorRT
 
-__all__ = ["BACKENDS", "EnginePlan", "open_engine", "plan_engine"]
+__all__ = ["BACKENDS", "EnginePlan", "build_ahead", "open_engine", "plan_engine"]
 
 BACKENDS: dict[str, Backend] = {b.name: b for b in (TensorRT("tensorrt"), TensorRT("tensorrt_rtx"), OnnxRuntime())}
 
@@ -214,7 +214,12 @@ def _opened(backend: Backend, request: Request, store: EngineCache, told: Told) 
     loaded: list[Engine] = []
 
     def build() -> tuple[bytes, dict[str, Any]]:
-        built = backend.build(request, onnx, told) if backend.builds else Built(b"")
+        brought = _brought(backend, request, store, onnx)
+        if brought is not None:
+            told(f"{request.words}: takes the engine that was built ahead for this card")
+            built = Built(brought)
+        else:
+            built = backend.build(request, onnx, told) if backend.builds else Built(b"")
         engine = backend.load(request, onnx, built.plan or None)
         try:
             accepted = accept(engine)
@@ -233,6 +238,54 @@ def _opened(backend: Backend, request: Request, store: EngineCache, told: Told) 
     if engine is None:
         raise _rejected(entry)
     return engine
+
+
+def build_ahead(
+    network: str | Network,
+    part: str = "main",
+    *,
+    size: Size,
+    target: int,
+    precision: Choice = "auto",
+    smallest: Size | None = None,
+    largest: Size | None = None,
+    cache: EngineCache | None = None,
+    told: Told | None = None,
+) -> Entry:
+    """Build an engine with TensorRT-RTX for a card that is not here, on any machine, and keep it in the cache.
+
+    target  its compute capability as a number: 86 for 8.6, 120 for 12.0
+    Others as open_engine takes them; "auto" is the first precision that the network has of fp16, mixed, fp32.
+
+    It cannot be compared without its card: open_engine does that when it first meets it, in a cache that was brought
+    there. Raises NetworkError, EngineBuildError, MissingExtraError.
+    """
+    net = find(network) if isinstance(network, str) else network
+    backend = BACKENDS["tensorrt_rtx"]
+    known = net.part(part).files
+    wanted = precision if precision != "auto" else next((p for p in backend.precisions if p in known), "fp32")
+    plain = _request(net, part, size, wanted, "cuda", smallest, largest, 0)
+    return _ahead(backend, plain, target, cache or EngineCache(), told or (lambda line: None))
+
+
+def _ahead(backend: Backend, request: Request, target: int, store: EngineCache, told: Told) -> Entry:
+    request = replace(request, targets=(target,))
+    onnx = request.network.onnx(request.part.name, request.precision)
+
+    def build() -> tuple[bytes, dict[str, Any]]:
+        built = backend.build(request, onnx, told)
+        return built.plan, dict(built.facts)
+
+    return store.get_or_build(_fields(backend, request, onnx), build, told)
+
+
+def _brought(backend: Backend, request: Request, store: EngineCache, onnx: bytes) -> bytes | None:
+    """The plan of an engine that was built ahead for the card of this machine, if the cache has one."""
+    capability = backend.identity(request).get("capability", "")
+    if backend.name != "tensorrt_rtx" or not capability:
+        return None
+    found = store.get(_fields(backend, replace(request, targets=(int(capability.replace(".", "")),)), onnx))
+    return found.plan if found is not None else None
 
 
 _FIGURES = ("psnr", "largest", "bar_psnr", "bar_largest")

@@ -41,7 +41,7 @@ def folded(state: State, steps: tuple[str, str, str], skip: bool, what: str) -> 
     steps  their names
     skip   whether what comes into the 3 x 3 is added to what it gives
 
-    Raises CheckpointError naming a tensor that is missing.
+    Raises CheckpointError naming a tensor that is missing, or the steps if their shapes do not fit each other.
     """
     try:
         (w0, b0), (w1, b1), (w2, b2) = (
@@ -49,6 +49,11 @@ def folded(state: State, steps: tuple[str, str, str], skip: bool, what: str) -> 
         )
     except KeyError as error:
         raise CheckpointError(f"{what}: the weights do not fit its definition; missing: {error.args[0]}") from None
+    got = [tuple(w.shape) for w in (w0, w1, w2)]
+    (inner, inputs), (outer, outputs) = w0.shape[:2], (w1.shape[0], w2.shape[0])
+    expected = [(inner, inputs, 1, 1), (outer, inner, 3, 3), (outputs, outer, 1, 1)]
+    if got != expected or [len(b) for b in (b0, b1, b2)] != [inner, outer, outputs] or (skip and inner != outer):
+        raise CheckpointError(f"{what}: {', '.join(steps)} are {got}; expected 1 x 1, 3 x 3, 1 x 1 that fit each other")
     if skip:
         w1 = w1.clone()
         w1[:, :, 1, 1] += torch.eye(w1.shape[0], dtype=w1.dtype)
