@@ -133,13 +133,12 @@ def _say(line: str) -> None:
 def _list(args: argparse.Namespace) -> int:
     from ..engines import networks, user_folder
 
-    found, broken = [], []
-    for n in networks():
-        (broken if isinstance(n, NetworkError) else found).append(n)
+    listed = list(networks())
+    broken = [n for n in listed if isinstance(n, NetworkError)]
+    rows = [_row(n) for n in listed if not isinstance(n, NetworkError)]
     if args.json:
-        print(json.dumps([_row(n) for n in found if not isinstance(n, NetworkError)], indent=1))
+        print(json.dumps(rows, indent=1))
     else:
-        rows = [_row(n) for n in found if not isinstance(n, NetworkError)]
         columns = ("name", "task", "scale", "family", "parameters", "precisions", "licence", "from")
         body = [[_cell(r[c]) for c in columns] for r in rows]
         widths = [max(len(c), *(len(b[k]) for b in body)) if body else len(c) for k, c in enumerate(columns)]

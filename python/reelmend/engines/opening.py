@@ -263,7 +263,8 @@ def build_ahead(
     net = find(network) if isinstance(network, str) else network
     backend = BACKENDS["tensorrt_rtx"]
     known = net.part(part).files
-    wanted = precision if precision != "auto" else next((p for p in backend.precisions if p in known), "fp32")
+    first: Precision = next((p for p in backend.precisions if p in known), "fp32")
+    wanted: Precision = first if precision == "auto" else precision
     plain = _request(net, part, size, wanted, "cuda", smallest, largest, 0)
     return _ahead(backend, plain, target, cache or EngineCache(), told or (lambda line: None))
 

@@ -46,9 +46,9 @@ def _port(sample: str, port: Port, shape: tuple[int, ...], shown: int) -> NDArra
     rng = np.random.default_rng(zlib.crc32(f"{sample}/{port.name}".encode()))
     if port.kind == "kernel":
         taps = rng.random(shape)
-        return (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(taps / taps.sum(axis=1, keepdims=True), np.float32)
     field = _smooth(rng, shape) if port.kind != "features" else 0.5 * (_smooth(rng, shape) + rng.random(shape))
-    return (low + (high - low) * field).astype(np.float32)
+    return np.asarray(low + (high - low) * field, np.float32)
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ def _picture(sample: str, rows: int, columns: int, channel: int, index: int) -> 
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
     if sample == "gradient":
         across = (x / max(columns - 1, 1), y / max(rows - 1, 1), (x + y) / max(rows + columns - 2, 1))[c]
-        return np.clip(across * (1 - 0.02 * index), 0, 1)
+        return np.asarray(np.clip(across * (1 - 0.02 * index), 0, 1), np.float64)
     if sample == "fast motion":
         return _texture(rows, columns, c, 12.0 * index)
     if sample == "dark":
@@ -82,7 +82,9 @@ def _picture(sample: str, rows: int, columns: int, channel: int, index: int) -> 
     # Edges two pixels wide and a hundredth from the ends: as hard as decoded video with half-size chroma has them.
     # On harder ones networks of super-resolution do not settle in any precision (SPAN, DISP: 1e-3 off in fp32).
     around = np.pad(stripes, 1, mode="edge")
-    soft = sum(around[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
+    soft = np.zeros((rows, columns))
+    for k in range(9):
+        soft += around[k // 3 : k // 3 + rows, k % 3 : k % 3 + columns] / 9
     return 0.01 + 0.98 * soft
 
 

@@ -84,7 +84,8 @@ class Upscale(Task):
         self.matrices = self.matrices.to(device)
 
     def network(self) -> nn.Module:
-        return Lite(**self.sizes)
+        sizes: dict[str, Any] = dict(self.sizes)
+        return Lite(**sizes)
 
     def batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """(inputs, truths): float32 (batch, 3, patch / scale, patch / scale) and (batch, 3, patch, patch), 0..1."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ... import ops
 from ...convert import from_rgb, rgb_into
 from ...engines import Network, Part, find, open_engine, plan_engine
@@ -144,13 +146,13 @@ class _Runtime(StageRuntime):
     def _allocate(self, like: Array) -> None:
         s = self._scale
         rows, columns = self._padded
-        self._input = empty((1, 3, rows, columns), "float32", like)
-        self._output = empty((1, 3, s * rows, s * columns), "float32", like)
+        self._input = empty((1, 3, rows, columns), np.float32, like)
+        self._output = empty((1, 3, s * rows, s * columns), np.float32, like)
         if len(self._rows) * len(self._columns) > 1:
             rows, columns = self._tile
             self._parts = (
-                empty((1, 3, rows, columns), "float32", like),
-                empty((1, 3, s * rows, s * columns), "float32", like),
+                empty((1, 3, rows, columns), np.float32, like),
+                empty((1, 3, s * rows, s * columns), np.float32, like),
             )
 
     def _run(self, x: Array, y: Array) -> None:
