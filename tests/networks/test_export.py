@@ -216,7 +216,9 @@ def test_a_module_that_depends_on_the_size_is_refused(one, tmp_path):
             return x * float(sum(range(x.shape[2])))
 
     for module in (Fixed(), Counted()):
-        with pytest.raises(NetworkError, match="main: torch cannot export it with free rows and columns: x came out"):
+        with pytest.raises(
+            NetworkError, match="main: torch cannot export it with free rows and columns: [xy] came out"
+        ):
             export(one(module), "fixed", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -249,10 +251,14 @@ def test_overwriting_keeps_the_files_that_others_wrote(one, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
-def test_int8_of_what_takes_no_picture_is_left_out(two, tmp_path):
-    from reelmend.networks.export import export
+def test_int8_of_what_takes_no_picture_is_refused(exported, two):
+    import onnx
 
+    from reelmend.networks.quantizing import quantized
+
+    network, _ = exported
     pictures = [np.random.default_rng(0).random((1, 3, 33, 47), np.float32)]
-    network = export(two(), "x", tmp_path, precisions=("int8",), calibration=pictures)
-    assert "takes other inputs" in network.settings["left_out"]["main.int8"]
-    assert "first and last convolutions" in network.settings["left_out"]["features.int8"]
+    for part, words in (("main", "takes other inputs"), ("features", "first and last convolutions")):
+        model = onnx.load_model_from_string(network.onnx(part, "fp32"))
+        with pytest.raises(NetworkError, match=words):
+            quantized(model, network.part(part), pictures)

@@ -32,7 +32,7 @@ def original(small_weights):
     plk = {"dim": 16, "n_blocks": 1, "kernel_size": 9, "split_ratio": 0.25, "upscaling_factor": 2}
     dat = {"img_size": 16, "embed_dim": 48, "split_size": [4, 8], "depth": [2], "num_heads": [2], "expansion_factor": 2}
     kinds = {
-        "esrgan": lambda: ESRGAN(num_filters=8, num_blocks=2, scale=4),
+        "esrgan": lambda: ESRGAN(num_filters=8, num_blocks=1, scale=4),
         "compact": lambda: Compact(num_feat=8, num_conv=2, upscale=2),
         "grey": lambda: Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=2),
         "plksr": lambda: PLKSR(**plk),
@@ -80,9 +80,9 @@ def test_esrgan_in_three_spellings(original):
     module = original("esrgan")
     old = module.state_dict()
     assert "model.1.sub.0.RDB1.conv1.0.weight" in old
-    middle = spelled(old, 2, "RRDB_trunk", "RDB", "trunk_conv", "conv_first", ("upconv1", "upconv2"), "HRconv")
-    new = spelled(old, 2, "body", "rdb", "conv_body", "conv_first", ("conv_up1", "conv_up2"), "conv_hr")
-    assert "body.1.rdb3.conv5.weight" in new
+    middle = spelled(old, 1, "RRDB_trunk", "RDB", "trunk_conv", "conv_first", ("upconv1", "upconv2"), "HRconv")
+    new = spelled(old, 1, "body", "rdb", "conv_body", "conv_first", ("conv_up1", "conv_up2"), "conv_hr")
+    assert "body.0.rdb3.conv5.weight" in new
     x = torch.rand(1, 3, 24, 20)
     with torch.no_grad():
         expected = module(x)
@@ -96,7 +96,6 @@ def test_esrgan_in_three_spellings(original):
     ("kind", "family", "scale"),
     [
         ("esrgan", "esrgan", 4),
-        ("compact", "compact", 2),
         ("plksr", "plksr", 2),
         ("realplksr", "plksr", 2),
         ("dat", "dat", 2),
@@ -111,7 +110,7 @@ def test_exported_it_gives_the_same_picture(original, tmp_path, kind, family, sc
     module = original(kind)
     got = recognised(module.state_dict())
     assert (got.family, got.scale, got.graphs[0].part.radius) == (family, scale, None)
-    network = export(got, kind, tmp_path)
+    network = export(got, kind, tmp_path, precisions=("fp16",))
     assert set(network.part().files) == {"fp32", "fp16"}
     session = onnxruntime.InferenceSession(network.onnx("main", "fp32"), providers=["CPUExecutionProvider"])
     for size in ((16, 16), (37, 51)):
@@ -131,7 +130,7 @@ def test_weights_that_nearly_fit_are_refused(original):
     state = dict(original("compact").state_dict())
     del state["body.2.bias"]
     with pytest.raises(
-        CheckpointError, match=r"taken for one of spandrel's networks, but does not fit: .*body\.2\.bias"
+        CheckpointError, match=r"(?s)taken for one of spandrel's networks, but does not fit: .*body\.2\.bias"
     ):
         recognised(state)
 

@@ -141,8 +141,21 @@ def test_what_it_is(files, file):
 
 
 @EACH
-def test_the_exported_graph_is_the_plain_restatement(files, picture, file):
-    """From the raw keys to ONNX Runtime: definition, folding, borders and export at once."""
+def test_it_is_the_plain_restatement(files, picture, file):
+    """From the raw keys: definition, folding, borders."""
+    import torch
+
+    checkpoint, got = files[file]
+    with torch.no_grad():
+        expected = KINDS[file][0](checkpoint.state, torch.from_numpy(picture)).numpy()
+        y = got.graphs[0].module(torch.from_numpy(picture)).numpy()
+    assert y.shape == expected.shape
+    np.testing.assert_allclose(y, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("file", ["span_x4.pth", "rt4ksr_x2.pth"])
+def test_its_exported_graph_is_the_plain_restatement(files, picture, file):
+    """Of the two that are folded; that graphs are their modules is proved at every export."""
     import onnxruntime
     import torch
 
@@ -153,9 +166,7 @@ def test_the_exported_graph_is_the_plain_restatement(files, picture, file):
         expected = KINDS[file][0](checkpoint.state, torch.from_numpy(picture)).numpy()
     data = finished(traced(got.graphs[0]), "x", "main", "fp32")
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    (y,) = session.run(None, {"x": picture})
-    assert y.shape == expected.shape
-    np.testing.assert_allclose(y, expected, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(session.run(None, {"x": picture})[0], expected, atol=1e-4, rtol=0)
 
 
 @EACH
@@ -194,11 +205,12 @@ def test_a_trained_span_is_folded_to_what_spandrel_runs(small_weights):
 
     for norm in (True, False):
         original = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=12, upscale=2, norm=norm).eval()
-        state = small_weights(original.state_dict(), 1)
+        # small: six blocks of random attention make much of the last bit of a folded weight
+        state = {name: 0.6 * tensor for name, tensor in small_weights(original.state_dict(), 1).items()}
         original.load_state_dict(state)
         got = recognise(held(state))
         assert (got.family, got.scale) == ("span", 2)
-        x = torch.rand(1, 3, 31, 29, dtype=torch.float64)  # random weights make too much of fp32's rounding
+        x = torch.rand(1, 3, 31, 29, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             expected, y = original.double()(x), got.graphs[0].module.double()(x)
         scale = float(expected.abs().max())
