@@ -217,7 +217,7 @@ def test_a_module_that_depends_on_the_size_is_refused(one, tmp_path):
 
     for module in (Fixed(), Counted()):
         with pytest.raises(
-            NetworkError, match="main: torch cannot export it with free rows and columns: [xy] came out"
+            NetworkError, match=r"main: torch cannot export it with free rows and columns: [xy] came out"
         ):
             export(one(module), "fixed", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import onnx
@@ -73,7 +74,7 @@ def export(
     target = Path(folder) / name
     if target.exists() and not overwrite:
         raise NetworkError(f"{target} is there already; choose another name, or overwrite it")
-    draft = target.with_name(f".{name}.{os.getpid()}")
+    draft = target.with_name(f".{name}.{uuid4().hex[:8]}")
     left_out: dict[str, str] = {}
     try:
         draft.mkdir(parents=True)
