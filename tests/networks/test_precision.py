@@ -137,6 +137,26 @@ def test_a_normalisation_is_fp32_from_end_to_end(build):
     assert np.isfinite(run(half, x=flat)[0]).all()
 
 
+def test_a_norm_that_is_kept_from_zero_stays_fp32(build):
+    """As torch.nn.functional.normalize: 1e-12, the least it may be, is 0 in fp16, and 0 / 0 no number."""
+    from reelmend.networks.precision import halved, rounding
+
+    model = build(
+        [
+            ("Conv", ("x", "a"), "p", PADS),
+            ("ReduceL2", ("p", "axis"), "n", {}),
+            ("Clip", ("n", "least"), "c", {}),
+            ("Div", ("p", "c"), "d", {}),
+            ("Conv", ("d", "b"), "y", PADS),
+        ],
+        {"a": kernel(8, 3), "b": kernel(3, 8), "axis": np.array([1]), "least": np.float32(1e-12)},
+    )
+    half = halved(model)
+    found = types(half)
+    assert {found[name] for name in ("n", "c", "d", "least")} == {"fp32"}
+    assert np.isfinite(run(rounding(half), x=np.zeros((1, 3, 6, 6), np.float32))[0]).all()
+
+
 def test_coordinates_are_fp32_back_to_the_convolution_that_made_them(build):
     from reelmend.networks.precision import halved
 

@@ -50,7 +50,7 @@ _MOVING = frozenset(
 )
 
 # Stay in fp32 where all that comes in is: no sample is made smaller for a sum or product on the way.
-_ARITHMETIC = frozenset({"Abs", "Add", "Div", "Max", "Min", "Mul", "Neg", "Sub"})
+_ARITHMETIC = frozenset({"Abs", "Add", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Sub"})
 
 # Take any type and give what is no float, or what they are told.
 _INDIFFERENT = frozenset({"Cast", "IsInf", "IsNaN", "Shape", "Size"})
@@ -133,6 +133,8 @@ class _Halving:
         if node.op_type in _MOVING:
             kinds = [self.made[name] for name in samples]
             return _FLOAT if kinds and all(kind == _FLOAT for kind in kinds) else _HALF
+        if node.op_type == "Div" and self.made.get(node.input[1]) == _FLOAT:
+            return _FLOAT  # a norm kept from 0 by a number that is 0 in fp16
         if node.op_type in _ARITHMETIC and samples and all(self.made[name] == _FLOAT for name in samples):
             return _FLOAT
         return _HALF
