@@ -33,7 +33,7 @@ def add_upscaling(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="PIXELS",
         help="frames go through in parts of this size, which overlap so that there are no seams; 0: whole "
-        "(default: 512 on a CPU, whole on a GPU up to 2160 lines)",
+        "(default: whole up to 1080 lines on a CPU and 2160 on a GPU, else 1024)",
     )
     larger.add_argument(
         "--upscale-precision",

@@ -19,8 +19,9 @@ from ..tiles import Tile, cut
 
 __all__ = ["Upscale"]
 
-_TILE = 512  # pixels along an edge of what a network sees at once on a CPU
-_GPU_PIXELS = 3840 * 2160  # above this, a frame goes through a GPU in tiles
+_TILE = 1024  # pixels along an edge of a part, where a frame is too large to go through whole
+# The largest frames that do: parts cost time, by what they overlap, and save memory.
+_WHOLE = {"cpu": 1920 * 1088, "cuda": 3840 * 2176}
 _CHANNELS = 64  # of float32 that a network is taken to hold per pixel of a tile, for the plan's memory
 
 
@@ -66,8 +67,7 @@ class Upscale(Stage):
         rows, columns = part.padded((height, width))
         tile = self.tile
         if tile is None:
-            tile = _TILE if device == "cpu" or rows * columns > _GPU_PIXELS else 0
-            tile = tile if device == "cpu" else 2 * tile
+            tile = _TILE if rows * columns > _WHOLE[device.partition(":")[0]] else 0
         if not tile or part.radius is None:
             return rows, columns
         if tile - 2 * part.radius < part.multiple:
