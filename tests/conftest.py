@@ -33,7 +33,6 @@ def material() -> Path:
 EXTRAS = {
     "dali": "nvidia.dali",
     "nvcodec": "PyNvVideoCodec",
-    "openvino": "openvino",
     "rtx": "tensorrt_rtx",
     "tensorrt": "tensorrt",
     "train": "torch",

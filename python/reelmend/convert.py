@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .errors import DeviceError, FormatError, OptionError
-from .frame import Array, Frame, Matrix
+from .errors import DeviceError, FormatError
+from .frame import Array, Frame
 from .ops._dispatch import dtype_of, empty
-from .ops._memory import holder
+from .ops._memory import gpu_of, holder
 
 __all__ = ["check_device", "from_rgb", "rgb_into", "to_device", "to_host", "to_rgb"]
-
-_DEVICE = re.compile(r"^cuda(?::(\d+))?$")
 
 
 def check_device(device: str) -> int | None:
@@ -26,11 +23,9 @@ def check_device(device: str) -> int | None:
     Raises OptionError for another word, DeviceError where this machine or build has no such GPU (with the reason),
     MissingExtraError where neither CuPy nor PyTorch, which hold frames on a GPU, is installed for CUDA.
     """
-    if device == "cpu":
+    index = gpu_of(device)
+    if index is None:
         return None
-    match = _DEVICE.match(device)
-    if not match:
-        raise OptionError(f"device is {device!r}; expected 'cpu', 'cuda' or 'cuda:N'")
     try:
         module = import_module("reelmend._cuda")
     except ImportError as error:
@@ -38,7 +33,7 @@ def check_device(device: str) -> int | None:
             f"device {device!r}: this build has no CUDA module ({error}); build with REELMEND_CUDA=ON where nvcc is "
             "installed, or use device='cpu'"
         ) from error
-    index, count = int(match[1] or 0), int(module.device_count())
+    count = int(module.device_count())
     if index >= count:
         why = module.why_not() or f"there {'is' if count == 1 else 'are'} {count}"
         raise DeviceError(f"device {device!r} is not there: {why}; use device='cpu', and see 'reelmend doctor'")
@@ -145,7 +140,7 @@ def from_rgb(rgb: Array, like: Frame) -> Frame:
     fmt = like.format
     height, width = (int(n) for n in rgb.shape[1:])
     if fmt.kind == "yuv":
-        coding = like.replace(planes=(rgb[0],)).coding if like.colour.matrix is Matrix.UNSPECIFIED else like.coding
+        coding = like.replace(planes=(rgb[0],)).coding  # by its own height, where the matrix is not tagged
         shapes = fmt.plane_shapes(width, height)[:3]
         planes = tuple(empty(shape, fmt.dtype, rgb) for shape in shapes)
         ops.rgb_to_yuv([rgb[c] for c in range(3)], subsampling=fmt.subsampling, **coding, out=planes)

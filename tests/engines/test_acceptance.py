@@ -103,6 +103,13 @@ def test_what_is_not_finite_is_infinitely_wrong():
     assert figure.largest == np.inf
 
 
+def test_a_truth_that_is_not_finite_proves_nothing():
+    given = np.ones((1, 3, 4, 4), np.float32)
+    truth = given.copy()
+    truth[0, 0, 0, 0] = np.nan
+    assert compare(Port("y", (1, 3, "h", "w")), "dark", truth, given).psnr == -np.inf
+
+
 def test_features_are_judged_by_their_own_span():
     rng = np.random.default_rng(0)
     truth = 100 * rng.random((1, 8, 6, 6), np.float32)

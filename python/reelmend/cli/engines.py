@@ -313,13 +313,8 @@ def _prune(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     from ..engines import user_folder
+    from ..networks.importing import import_checkpoint
 
-    try:
-        from ..networks.importing import import_checkpoint
-    except ImportError as error:
-        if isinstance(error, ReelmendError):
-            raise
-        raise MissingExtraError(str(error.name), "train", "importing weights") from error
     more: dict[str, Any] = {}
     if args.precision:
         more["precisions"] = tuple(args.precision)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import EngineRejected
 from ..ops._dispatch import to_host
-from ..ops._memory import to_device
+from ..ops._memory import gpu_of, to_device
 from .engine import Engine, Request
 from .network import Bar, Port
 from .onnxruntime import OnnxRuntime
@@ -91,8 +91,8 @@ def accept(engine: Engine, expected: Engine | None = None) -> Acceptance:
 
 
 def compare(port: Port, sample: str, truth: NDArray[np.float32], given: NDArray[np.float32]) -> Figure:
-    """The figure of one output. What is not finite where the truth is, is infinitely wrong."""
-    if not np.isfinite(given).all():
+    """The figure of one output. What is not finite, there or in the truth, is infinitely wrong."""
+    if not (np.isfinite(given).all() and np.isfinite(truth).all()):
         return Figure(port.name, sample, -math.inf, math.inf)
     low, high = port.range if port.kind == "picture" else (float(truth.min()), float(truth.max()))
     span = max(high - low, 1e-6)
@@ -120,8 +120,8 @@ def _judge(engine: Engine, bar: Bar, figure: Figure) -> None:
 
 def _run(engine: Engine, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     """Run on arrays of the host, wherever the engine runs."""
-    if engine.device == "cpu":
+    index = gpu_of(engine.device)
+    if index is None:
         return engine.run(inputs)
-    index = int(engine.device.partition(":")[2] or 0)
     held = {name: to_device(x, index) for name, x in inputs.items()}
     return {name: to_host(x) for name, x in engine.run(held).items()}

@@ -5,23 +5,22 @@ Nothing here needs a Python library for CUDA: the calls are those of reelmend._c
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, Literal
 
 from ..errors import ArrayError, DeviceError, EngineError, OptionError
 from ..frame import Array
 from ..ops._dispatch import handle_of
+from ..ops._memory import gpu_of
 
 __all__ = ["Graphs", "Recorded", "SharedMemory", "Way", "cuda_module", "device_index", "on_device", "places"]
 
 Way = Literal["plain", "recorded", "replayed"]
 Work = Callable[[int], object]  # queues everything on the stream of this handle
 
-_DEVICE = re.compile(r"^cuda(?::(\d+))?$")
 _DEFAULT = 2  # handles up to this one are the default streams, which cannot be recorded
 
 
@@ -37,10 +36,12 @@ def cuda_module() -> Any:
 
 def device_index(device: str) -> int:
     """The number of a GPU. Raises OptionError for anything but "cuda" and "cuda:N"."""
-    match = _DEVICE.match(device)
-    if not match:
+    index = None
+    with suppress(OptionError):
+        index = gpu_of(device)
+    if index is None:
         raise OptionError(f"device is {device!r}; expected 'cuda' or 'cuda:N'")
-    return int(match[1] or 0)
+    return index
 
 
 @contextmanager

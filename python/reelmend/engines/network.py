@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 
 from ..errors import NetworkError
 
-__all__ = ["BARS", "PRECISIONS", "Bar", "Kind", "Network", "Part", "Port", "Precision", "Size", "load_network"]
+__all__ = ["BARS", "NAME", "PRECISIONS", "Bar", "Kind", "Network", "Part", "Port", "Precision", "Size", "load_network"]
 
 SCHEMA = 1
 FILE = "network.json"
@@ -32,7 +32,7 @@ Kind = Literal["picture", "features", "flow", "time", "mask", "depth", "kernel"]
 Precision = Literal["fp32", "mixed", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _DIMENSION = re.compile(r"^(?:(\d+)\*)?([hw])(?:/(\d+))?$")
 
 
@@ -225,7 +225,7 @@ def _port(plain: dict[str, Any]) -> Port:
 
 
 def _check(network: Network) -> None:
-    if not _NAME.match(network.name):
+    if not NAME.match(network.name):
         raise NetworkError(f"name {network.name!r}: expected lower-case letters, digits, dots, dashes, at most 64")
     if not network.parts:
         raise NetworkError("a network has at least one part")

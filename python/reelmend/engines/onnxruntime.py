@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ArrayError, EngineBuildError, EngineError
 from ..frame import Array
 from ..ops._dispatch import empty, is_cuda, stream_of
+from ..ops._memory import gpu_of
 from .engine import Backend, Engine, Request
 
 __all__ = ["OnnxRuntime"]
@@ -48,11 +49,15 @@ class OnnxRuntime(Backend):
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:
-    if device == "cpu":
+    index = gpu_of(device)
+    if index is None:
         return "CPUExecutionProvider", {}
-    index = device.partition(":")[2] or "0"
     # The arena grows by what is asked, not by powers of two; algorithms are searched once, not guessed.
-    options = {"device_id": index, "arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    options = {
+        "device_id": str(index),
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "EXHAUSTIVE",
+    }
     return "CUDAExecutionProvider", options
 
 
@@ -159,7 +164,7 @@ class _CudaEngine(Engine):
         self.checked(results, self.outputs, "outputs")
         self._open(int(stream_of(like, stream) or 0))
         binding = self._session.io_binding()
-        index = int(self.device.partition(":")[2] or 0)
+        index = gpu_of(self.device)
         for bind, arrays in ((binding.bind_input, inputs), (binding.bind_output, results)):
             for name, x in arrays.items():
                 bind(name, "cuda", index, np.float32, tuple(x.shape), _device_address(self, name, x))

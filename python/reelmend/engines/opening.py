@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -124,7 +123,7 @@ def plan_engine(
     raise _nothing(net, part, device, fallbacks)
 
 
-def _nothing(network: Network, part: str, device: str, tried: list[tuple[str, str]]) -> EngineError | DeviceError:
+def _nothing(network: Network, part: str, device: str, tried: list[tuple[str, str]]) -> DeviceError:
     said = "; ".join(f"{name}: {why}" for name, why in tried) or "it has no file that a backend takes"
     return DeviceError(
         f"{network.name}/{part} cannot run on {device}: {said}; use device='cpu', or see 'reelmend doctor'"
@@ -266,25 +265,22 @@ def build_ahead(
     first: Precision = next((p for p in backend.precisions if p in known), "fp32")
     wanted: Precision = first if precision == "auto" else precision
     plain = _request(net, part, size, wanted, "cuda", smallest, largest, 0)
-    return _ahead(backend, plain, target, cache or EngineCache(), told or (lambda line: None))
-
-
-def _ahead(backend: Backend, request: Request, target: int, store: EngineCache, told: Told) -> Entry:
-    request = replace(request, targets=(target,))
-    onnx = request.network.onnx(request.part.name, request.precision)
+    request = replace(plain, targets=(target,))
+    onnx = net.onnx(part, wanted)
+    say = told or (lambda line: None)
 
     def build() -> tuple[bytes, dict[str, Any]]:
-        built = backend.build(request, onnx, told)
+        built = backend.build(request, onnx, say)
         return built.plan, dict(built.facts)
 
-    return store.get_or_build(_fields(backend, request, onnx), build, told)
+    return (cache or EngineCache()).get_or_build(_fields(backend, request, onnx), build, say)
 
 
 def _brought(backend: Backend, request: Request, store: EngineCache, onnx: bytes) -> bytes | None:
     """The plan of an engine that was built ahead for the card of this machine, if the cache has one."""
-    capability = backend.identity(request).get("capability", "")
-    if backend.name != "tensorrt_rtx" or not capability:
+    if backend.name != "tensorrt_rtx":
         return None
+    capability = backend.identity(request)["capability"]
     found = store.get(_fields(backend, replace(request, targets=(int(capability.replace(".", "")),)), onnx))
     return found.plan if found is not None else None
 
@@ -295,7 +291,7 @@ _FIGURES = ("psnr", "largest", "bar_psnr", "bar_largest")
 def _rejection(error: EngineRejected) -> dict[str, Any]:
     words = {name: getattr(error, name) for name in ("network", "part", "engine", "output", "sample")}
     # JSON has no infinity
-    figures = {name: max(-1e9, min(1e9, value)) for name in _FIGURES if not math.isnan(value := getattr(error, name))}
+    figures = {name: max(-1e9, min(1e9, getattr(error, name))) for name in _FIGURES}
     return {"text": str(error), **words, **figures}
 
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import OptionError
 from ..fallback import Fallback
 from ..frame import Frame, VideoInfo
 
-__all__ = ["TICKS", "Sink", "Source", "gpu_of", "rounding"]
-
-_DEVICE = re.compile(r"^(?:cpu|cuda(?::(\d+))?)$")
-
-
-def gpu_of(device: str) -> int | None:
-    """The number of the GPU that a device names, None for "cpu". Raises OptionError for another word."""
-    match = _DEVICE.match(device)
-    if not match:
-        raise OptionError(f"device is {device!r}; expected 'cpu', 'cuda' or 'cuda:N'")
-    return None if device == "cpu" else int(match[1] or 0)
+__all__ = ["TICKS", "Sink", "Source", "rounding"]
 
 
 class Source(ABC):

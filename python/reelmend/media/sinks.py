@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..errors import OptionError, SinkError
 from ..frame import VideoInfo
-from .base import Sink, Source, gpu_of, rounding
+from ..ops._memory import gpu_of
+from .base import Sink, Source, rounding
 from .clock import UNCHANGED, Pace
 from .encoders import choose, settings
 from .folder_sink import PICTURE_CODECS, FolderSink

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import OptionError, SourceError
 from ..fallback import Fallback
-from .base import gpu_of
+from ..ops._memory import gpu_of
 from .folder import FolderSource, looks_like_pattern
 from .source import FileSource, Source
 

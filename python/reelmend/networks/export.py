@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..engines.acceptance import Figure, compare
 from ..engines.engine import Told
-from ..engines.network import _NAME, FILE, PRECISIONS, Network, Part, Precision, Size, load_network
+from ..engines.network import FILE, NAME, PRECISIONS, Network, Part, Precision, Size, load_network
 from ..engines.samples import samples
 from ..errors import NetworkError, OptionError
 from .family import Graph, Recognised
@@ -69,7 +69,7 @@ def export(
         raise OptionError(f"precision {', '.join(sorted(unknown))}: expected {', '.join(PRECISIONS)}")
     if "int8" in precisions and not calibration:
         raise OptionError("int8 needs calibration pictures, and got none; give some, or leave int8 out")
-    if not _NAME.match(name):
+    if not NAME.match(name):
         raise NetworkError(f"name {name!r}: expected lower-case letters, digits, dots, dashes, at most 64")
     target = Path(folder) / name
     if target.exists() and not overwrite:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..engines.network import Part, Port
 from ..errors import CheckpointError, MissingExtraError
 from .family import Graph, Recognised, State
+from .upscale.common import enlarging
 
 __all__ = ["recognise_other", "supported"]
 
@@ -55,14 +55,7 @@ def recognise_other(state: State) -> Recognised | None:
     if needs.square:
         raise CheckpointError(f"{kind}: takes square pictures alone; expected a network of pictures of any shape")
     scale, multiple = descriptor.scale, needs.multiple_of
-    size = [f"{scale}*{axis}" if scale > 1 else axis for axis in "hw"]
-    part = Part(
-        name="main",
-        inputs=(Port("x", (1, 3, "h", "w")),),
-        outputs=(Port("y", (1, 3, *size)),),
-        multiple=multiple,
-        minimum=-(-max(needs.minimum, _LEAST) // multiple) * multiple,
-    )
+    part = enlarging(scale, multiple=multiple, minimum=-(-max(needs.minimum, _LEAST) // multiple) * multiple)
     least = part.padded((64, 64))
     task = "restore" if descriptor.purpose == "Restoration" else "upscale"
     family = descriptor.architecture.id.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -10,10 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, OptionError
 from ._dispatch import Array, as_input, is_cuda, to_host
 
-__all__ = ["cast", "holder", "largest", "to_device"]
+__all__ = ["cast", "gpu_of", "holder", "largest", "to_device"]
+
+_DEVICE = re.compile(r"^(?:cpu|cuda(?::(\d+))?)$")
+
+
+def gpu_of(device: str) -> int | None:
+    """The number of the GPU that a device names, None for "cpu". Raises OptionError for another word."""
+    match = _DEVICE.match(device)
+    if not match:
+        raise OptionError(f"device is {device!r}; expected 'cpu', 'cuda' or 'cuda:N'")
+    return None if device == "cpu" else int(match[1] or 0)
 
 
 def holder() -> ModuleType:

@@ -13,7 +13,7 @@ from ...engines.network import Part, Port
 from ...errors import CheckpointError
 from ..family import Graph, Recognised, State
 
-__all__ = ["Fused", "convolution", "described", "filters", "folded", "upscaling"]
+__all__ = ["Fused", "convolution", "described", "enlarging", "filters", "folded", "upscaling"]
 
 
 def convolution(inputs: int, outputs: int, bias: bool = True, groups: int = 1) -> nn.Conv2d:
@@ -83,6 +83,19 @@ def upscaling(state: State, name: str, what: str, shuffle: int = 1) -> int:
     return scale
 
 
+def enlarging(scale: int, *, radius: int | None = None, multiple: int = 1, minimum: int = 1) -> Part:
+    """The one part of a network from a picture "x" (1, 3, h, w) to "y" (1, 3, scale h, scale w), both RGB, 0..1."""
+    size = [f"{scale}*{axis}" if scale > 1 else axis for axis in "hw"]
+    return Part(
+        name="main",
+        inputs=(Port("x", (1, 3, "h", "w")),),
+        outputs=(Port("y", (1, 3, *size)),),
+        multiple=multiple,
+        minimum=minimum,
+        radius=radius,
+    )
+
+
 def described(
     family: str,
     module: nn.Module,
@@ -91,14 +104,6 @@ def described(
     multiple: int = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> Recognised:
-    """A network of one part: a picture "x" (1, 3, h, w) to a picture "y" (1, 3, scale h, scale w), both RGB, 0..1."""
-    size = [f"{scale}*{axis}" if scale > 1 else axis for axis in "hw"]
-    part = Part(
-        name="main",
-        inputs=(Port("x", (1, 3, "h", "w")),),
-        outputs=(Port("y", (1, 3, *size)),),
-        multiple=multiple,
-        minimum=multiple,
-        radius=radius,
-    )
+    """A network of that one part, that sees `radius` pixels to each side."""
+    part = enlarging(scale, radius=radius, multiple=multiple, minimum=multiple)
     return Recognised(family, "upscale", (Graph(module, part),), scale, settings=dict(settings or {}))
