@@ -264,12 +264,31 @@ def feeding(document: Document) -> str:
     return text + notes + "\n" + measured(document, "ffmpeg", "av", "nvidia-dali-cuda130", "PyNvVideoCodec", "numpy")
 
 
+def engines(document: Document) -> str:
+    """What an engine costs, how fast it starts, and its peers."""
+    ratios = {(c["case"], c["ours"], c["peer"]): c for c in document["comparisons"]}
+    ours = {c["case"]: c["ours"] for c in document["comparisons"]}
+    body, starts = [], []
+    for row in document["rows"]:
+        case, method, v = row["case"], row["method"], row["values"]
+        if "ready_s" in v:
+            what = case.removeprefix("start: ")
+            ready, first = f"{v['ready_s']:.2f} s", f"{v['first_result_s']:.2f} s"
+            starts.append(f"{what}: ready {ready} after a new process began, with a first result after {first}.")
+            continue
+        other = ratios.get((case, ours[case], method))
+        body.append([f"{case}: {method}", f"{v['ms']:.0f}", ratio(other) if other else ""])
+    head = ["", "ms", "the engine (for tiles: whole frames) is so many times as fast"]
+    return "\n\n".join([markdown(head, body), *starts, measured(document, "onnxruntime", "openvino", "numpy")])
+
+
 SECTIONS = (
     ("deflicker_quality", "Quality", quality),
     ("deflicker_kinds", "Kinds of flicker", kinds),
     ("deflicker_speed", "Speed and memory", speed),
     ("interpolate_quality", "New frames: quality", frames_quality),
     ("interpolate_speed", "New frames: speed and memory", frames_speed),
+    ("engines", "Engines", engines),
     ("feeding", "Feeding: frames out of files", feeding),
     ("ops", "Operations", ops),
 )
