@@ -133,10 +133,12 @@ class Backend(ABC):
     """One way to run networks.
 
     name    as in plans and manifests
+    extra   the extra of this package that installs it, None if it is always there
     builds  whether engines are built, and so kept in the cache
     """
 
     name: str
+    extra: str | None = None
     builds: bool = False
     precisions: tuple[Precision, ...] = ("fp32",)  # tried in this order
 

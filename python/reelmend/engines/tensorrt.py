@@ -59,6 +59,7 @@ class TensorRT(Backend):
             raise OptionError(f"got {name!r}; expected {' or '.join(_BOTH)}")
         self.name = name
         self._facts = _BOTH[name]
+        self.extra = self._facts.extra
         self._kernels = kernels
 
     def why_not(self, device: str) -> str:
