@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EngineError, MissingExtraError, NetworkError, OptionError, ReelmendError
+from ..errors import EngineError, NetworkError, OptionError
+from .verifying import verify
 
 if TYPE_CHECKING:
     from ..engines.cache import Record
@@ -33,10 +37,13 @@ examples:
   reelmend engines build lite-x2 --size 1920x1080 --device cuda
   reelmend engines build lite-x2 --size 1920x1080 --target 8.6 --target 12.0      for cards that are not here
   reelmend engines prune --limit 2G                      drop the engines not used for longest
+  reelmend engines export lite-x2 folder                 its files and description, in folder/lite-x2
 
 REELMEND_CACHE moves the folder of engines, REELMEND_CACHE_LIMIT bounds it (16G); REELMEND_ENGINES moves the folder of
 imported networks.
 """
+
+_NETWORK = "its name, or the path of its folder"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +58,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
 
     def command(name: str, work: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        p = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        p = commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog="\n".join(("examples:", *(e for e in _EPILOG.splitlines() if f" engines {name}" in e))),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         p.set_defaults(run=run, work=work)
         return p
 
@@ -59,20 +72,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     p.add_argument("--json", action="store_true", help="print as JSON")
 
     p = command("show", _show, "what is known of a network, and which engines are kept of it")
-    p.add_argument("name", metavar="NETWORK", help="its name, or the path of its folder")
+    p.add_argument("name", metavar="NETWORK", help=_NETWORK)
     p.add_argument("--json", action="store_true", help="print its description as JSON")
 
     p = command("build", _build, "build and accept engines now, so that no run has to wait")
-    p.add_argument("name", metavar="NETWORK")
+    p.add_argument("name", metavar="NETWORK", help=_NETWORK)
     _add_building(p)
 
     p = command(
-        "verify", _verify, "compare every precision of networks with fp32, and have installed builders take them"
+        "verify", verify, "compare every precision of networks with fp32, and have installed builders take them"
     )
     p.add_argument("names", metavar="NETWORK", nargs="*", help="which (default: all, and the cache)")
 
     p = command("prune", _prune, "drop kept engines")
-    p.add_argument("--older-than", type=float, metavar="DAYS", help="those not used for so many days")
+    p.add_argument("--older-than", type=_days, metavar="DAYS", help="those not used for so many days")
     p.add_argument("--limit", metavar="SIZE", help="those not used for longest, down to this size: 2G, 500M")
     p.add_argument("--all", action="store_true", help="all of them")
 
@@ -85,7 +98,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     p.add_argument("--overwrite", action="store_true", help="replace a network of that name")
 
     p = command("export", _export, "copy a network's ONNX files and description elsewhere")
-    p.add_argument("name", metavar="NETWORK")
+    p.add_argument("name", metavar="NETWORK", help=_NETWORK)
     p.add_argument("folder", metavar="FOLDER", help="gets a new folder with the network's name")
 
 
@@ -95,8 +108,11 @@ def _add_building(p: argparse.ArgumentParser) -> None:
     p.add_argument("--smallest", type=_size, metavar="WxH", help="smallest of a range of sizes (slower than one size)")
     p.add_argument("--largest", type=_size, metavar="WxH", help="largest of a range of sizes")
     p.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
-    p.add_argument("--precision", default="auto", choices=("auto", "fp32", "mixed", "fp16", "int8"))
-    p.add_argument("--backend", default="auto", choices=("auto", "tensorrt", "tensorrt_rtx", "onnxruntime"))
+    precision = "auto takes the fastest that agrees with the fp32 reference (default)"
+    p.add_argument("--precision", default="auto", choices=("auto", "fp32", "mixed", "fp16", "int8"), help=precision)
+    p.add_argument(
+        "--backend", default="auto", choices=("auto", "tensorrt", "tensorrt_rtx", "onnxruntime"), help="what runs it"
+    )
     p.add_argument(
         "--target",
         action="append",
@@ -108,17 +124,26 @@ def _add_building(p: argparse.ArgumentParser) -> None:
 
 
 def _size(text: str) -> Size:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    m = re.fullmatch(r"0*([1-9][0-9]*)x0*([1-9][0-9]*)", text)
+    if not m:
         raise argparse.ArgumentTypeError(f"expected a size such as 1920x1080; got {text!r}")
-    return int(height), int(width)
+    return int(m[2]), int(m[1])
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of days such as 30 or 0.5; got {text!r}")
+    return days
 
 
 def _target(text: str) -> int:
-    digits = text.replace(".", "")
-    if not digits.isdigit() or not 2 <= len(digits) <= 3:
+    if not re.fullmatch(r"[0-9]{1,2}\.?[0-9]", text):
         raise argparse.ArgumentTypeError(f"expected a compute capability such as 8.6 or 12.0; got {text!r}")
-    return int(digits)
+    return int(text.replace(".", ""))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,7 +160,8 @@ def _list(args: argparse.Namespace) -> int:
 
     listed = list(networks())
     broken = [n for n in listed if isinstance(n, NetworkError)]
-    rows = [_row(n) for n in listed if not isinstance(n, NetworkError)]
+    # the name by which it is found is its folder's
+    rows = [_row(n) | {"name": n.folder.name} for n in listed if not isinstance(n, NetworkError)]
     if args.json:
         print(json.dumps(rows, indent=1))
     else:
@@ -152,9 +178,10 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _row(network: Network) -> dict[str, Any]:
-    from ..engines import user_folder
+    from ..engines.catalogue import folders
 
-    own = network.folder.parent == user_folder()
+    lies = network.folder.resolve().parent
+    catalogue = dict(zip((f.resolve() for f in folders()), ("imported", "shipped"), strict=True))
     return {
         "name": network.name,
         "task": network.task,
@@ -163,7 +190,7 @@ def _row(network: Network) -> dict[str, Any]:
         "parameters": network.parameters,
         "precisions": sorted(set.intersection(*(set(p.files) for p in network.parts.values()))),
         "licence": network.licence,
-        "from": "imported" if own else "shipped",
+        "from": catalogue.get(lies, str(network.folder)),
     }
 
 
@@ -196,13 +223,17 @@ def _show(args: argparse.Namespace) -> int:
             size = f"{path.stat().st_size / 1e6:.2f} MB" if path.is_file() else "missing"
             print(f"  file {path.name}: {size}; accepted from {bar.psnr:g} dB, {bar.largest:g} at most")
     kept = [r for r in EngineCache().list() if r.fields.get("network") == network.name]
-    print(f"\n{len(kept)} engines kept" + (":" if kept else ""))
+    print(f"\n{_engines(len(kept))} kept" + (":" if kept else ""))
     for record in kept:
         print(f"  {_kept(record)}")
     card = network.folder / "card.md"
     if card.is_file():
         print(f"\n{card.read_text('utf-8').rstrip()}")
     return 0
+
+
+def _engines(count: int) -> str:
+    return f"{count or 'no'} engine{'' if count == 1 else 's'}"
 
 
 def _kept(record: Record) -> str:
@@ -217,15 +248,19 @@ def _build(args: argparse.Namespace) -> int:
 
     network = find(args.name)
     if args.target:
+        if args.backend not in ("auto", "tensorrt_rtx"):
+            raise OptionError(f"--target: tensorrt_rtx alone builds for cards that are not here; got {args.backend}")
         from ..engines.opening import build_ahead
 
         common = {"precision": args.precision, "smallest": args.smallest, "largest": args.largest}
+        lost = 0
         for part in network.parts:
             for target in args.target:
                 entry = build_ahead(network, part, size=args.size, target=target, told=_say, **common)
                 kept = entry.note or f"{len(entry.plan) / 1e6:.2f} MB, key {entry.key[:12]}"
                 print(f"{network.name}/{part} {entry.manifest['fields']['precision']} for {target / 10:.1f}: {kept}")
-        return 0
+                lost += not entry.kept
+        return 1 if lost else 0
     for part in network.parts:
         with open_engine(
             network,
@@ -246,68 +281,17 @@ def _build(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(args: argparse.Namespace) -> int:
-    from ..engines import find, networks
-    from ..engines.cache import EngineCache
-
-    wrong = 0
-    for n in [find(name) for name in args.names] or networks():
-        if isinstance(n, NetworkError):
-            print(f"{n}")
-            wrong += 1
-            continue
-        for line, bad in _verified(n):
-            print(line, flush=True)
-            wrong += bad
-    if not args.names:
-        for key, damage in EngineCache().verify().items():
-            print(f"cache: engine {key[:12]}: {damage}")
-            wrong += 1
-    return 1 if wrong else 0
-
-
-def _verified(network: Network) -> Iterator[tuple[str, bool]]:
-    """(line, whether it tells of something wrong)."""
-    from ..engines.acceptance import accept, reference
-    from ..engines.engine import Request
-    from ..engines.onnxruntime import OnnxRuntime
-
-    for part in network.parts.values():
-        size = part.padded((96, 144))
-        for precision in part.files:
-            name = f"{network.name}/{part.name} {precision}"
-            request = Request(network, part, size, precision, smallest=part.padded((64, 64)), largest=size)
-            try:
-                with OnnxRuntime().load(request, network.onnx(part.name, precision), None) as engine:
-                    worst = accept(engine, reference(request)).worst
-            except ReelmendError as error:
-                yield f"{name}: {error}", True
-                continue
-            yield f"{name}: {worst.psnr:.1f} dB from fp32 at least, {worst.largest:.2g} at most: ok", False
-    from ..engines.tensorrt import check_builds
-
-    try:
-        problems = list(check_builds(network))
-    except MissingExtraError as error:
-        yield f"{network.name}: TensorRT-RTX was not asked: {error}", False
-        return
-    for problem in problems:
-        yield f"{network.name}: {problem}", True
-    if not problems:
-        yield f"{network.name}: TensorRT-RTX builds all of it", False
-
-
 def _prune(args: argparse.Namespace) -> int:
     from ..engines.cache import EngineCache
     from ..engines.cachefiles import bytes_of
 
-    if not (args.all or args.older_than is not None or args.limit):
+    if not args.all and args.older_than is None and args.limit is None:
         raise OptionError("say what to drop: --older-than DAYS, --limit SIZE or --all")
     cache = EngineCache()
     age = None if args.older_than is None else args.older_than * 86400
     limit = None if args.limit is None else bytes_of(args.limit)
     dropped = cache.prune(all=args.all, older_than=age, limit=limit)
-    print(f"{len(dropped)} engines dropped, {sum(r.bytes for r in dropped) / 1e6:.1f} MB")
+    print(f"{_engines(len(dropped))} dropped, {sum(r.bytes for r in dropped) / 1e6:.1f} MB")
     return 0
 
 
@@ -315,6 +299,9 @@ def _import(args: argparse.Namespace) -> int:
     from ..engines import user_folder
     from ..networks.importing import import_checkpoint
 
+    if ("int8" in (args.precision or ())) != bool(args.calibrate):
+        given, lacks = ("--calibrate", "--precision int8") if args.calibrate else ("int8", "--calibrate VIDEO")
+        raise OptionError(f"{given} needs {lacks}: int8 is fitted to the values that pictures of a film give; add it")
     more: dict[str, Any] = {}
     if args.precision:
         more["precisions"] = tuple(args.precision)
@@ -346,7 +333,7 @@ def _pictures(path: str, count: int = 16) -> list[Any]:
 
     with open_source(path) as source:
         every = max(1, (source.info.frames or 240) // count)
-        chosen = [f for k, f in enumerate(source) if k % every == 0][:count]
+        chosen = list(islice(source, 0, every * count, every))
     return [np.ascontiguousarray(to_rgb(f, np.float32).transpose(2, 0, 1))[None] for f in chosen]
 
 
@@ -362,8 +349,9 @@ def _export(args: argparse.Namespace) -> int:
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(network.folder, to)
-    except OSError as error:
+    except OSError as error:  # that of copytree lists (from, to, why) of each file
         shutil.rmtree(to, ignore_errors=True)
-        raise EngineError(f"{to} cannot be written: {error.strerror}") from error
+        why = "; ".join(str(e[-1]) for e in error.args[0]) if isinstance(error, shutil.Error) else error.strerror
+        raise EngineError(f"{network.name} cannot be copied to {to}: {why}") from error
     print(f"{network.name}: {', '.join(sorted(p.name for p in to.iterdir()))} in {to}")
     return 0
