@@ -42,11 +42,24 @@ def test_another_key_is_another_graph_and_the_ring_is_bounded(driver):
     for turn in range(3):
         ways = [graphs.run(adder(driver, x), 16, key) for key, x in enumerate(arrays[:3])]
         assert ways == [("plain", "recorded", "replayed")[turn]] * 3
-    for _ in range(2):
-        graphs.run(adder(driver, arrays[3]), 16, 3)
+    assert [graphs.run(adder(driver, arrays[3]), 16, 3) for _ in range(2)] == ["plain", "recorded"]
     assert len(graphs) == 3
-    assert graphs.run(adder(driver, arrays[0]), 16, 0) == "recorded"  # the one used longest ago had gone
-    assert [int(x[0]) for x in arrays] == [4, 3, 3, 2]
+    # the one used longest ago had gone, and begins anew
+    assert [graphs.run(adder(driver, arrays[0]), 16, 0) for _ in range(2)] == ["plain", "recorded"]
+    assert [int(x[0]) for x in arrays] == [5, 3, 3, 2]
+
+
+def test_more_keys_than_are_kept_in_turn_are_not_recorded_again_and_again(driver):
+    x, graphs = np.zeros(1), Graphs(keep=3)
+    ways = [graphs.run(adder(driver, x), 16, turn % 4) for turn in range(40)]
+    assert ways == ["plain"] * 40
+    assert x[0] == 40
+
+
+def test_without_a_key_nothing_is_fixed(driver):
+    x, graphs = np.zeros(1), Graphs()
+    assert [graphs.run(adder(driver, x), 16, None) for _ in range(3)] == ["plain"] * 3
+    assert x[0] == 3
 
 
 def test_after_clear_the_next_run_is_plain(driver):

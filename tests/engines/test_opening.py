@@ -1,13 +1,16 @@
 """Opening: backends in order, precisions in turn, the cache, and what is told of what was not taken."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from reelmend.engines import open_engine, opening, plan_engine
 from reelmend.engines.engine import Backend, Built, Engine
+from reelmend.engines.graph import SharedMemory
 from reelmend.engines.onnxruntime import OnnxRuntime
+from reelmend.engines.opening import build_ahead
 from reelmend.errors import DeviceError, EngineBuildError, EngineError, EngineRejected, NetworkError, OptionError
 
 from .conftest import conv_weights, upscaler, write_network
@@ -182,6 +185,72 @@ def test_a_plan_that_does_not_load_is_built_again_once(ladder, pretended):
         open_engine(ladder, size=(32, 32), backend="pretended", precision="fp16")
 
 
+class Ahead(Pretended):
+    """Builds for cards that are not here, as TensorRT-RTX does; the card that is here is of 8.6."""
+
+    name = "tensorrt_rtx"
+
+    def why_not(self, device):
+        return "" if device == "cuda" else "it is for cards"
+
+    def identity(self, request):
+        here = {"gpu": "A card", "capability": "8.6"}
+        return {**super().identity(request), **({"capability": "86"} if request.targets == (86,) else here)}
+
+    def load(self, request, onnx, plan):
+        return super().load(replace(request, device="cpu"), onnx, plan)
+
+
+@pytest.fixture
+def ahead(ladder, monkeypatch):
+    """A backend with an fp16 plan in the cache that it built ahead for the card that is here."""
+    backend = Ahead()
+    monkeypatch.setitem(opening.BACKENDS, "tensorrt_rtx", backend)
+    entry = build_ahead(ladder, size=(32, 32), target=86)
+    assert (entry.built, entry.kept, backend.built) == (True, True, ["fp16"])
+    return backend
+
+
+RTX = {"size": (32, 32), "device": "cuda", "backend": "tensorrt_rtx"}
+
+
+def test_a_plan_that_was_built_ahead_is_taken_and_compared(ladder, ahead, tmp_path):
+    said = []
+    open_engine(ladder, **RTX, told=said.append).close()
+    assert any("takes the engine that was built ahead" in line for line in said)
+    assert ahead.built == ["fp16"]
+    facts = [json.loads(path.read_text()) for path in entries(tmp_path)]
+    assert sorted("acceptance" in f for f in facts) == [False, True]
+    assert plan_engine(ladder, **RTX).state == "cached"
+
+
+def test_a_plan_that_was_built_ahead_and_does_not_load_is_built_here(ladder, ahead):
+    ahead.broken_plans = 1
+    said = []
+    with open_engine(ladder, **RTX, told=said.append) as engine:
+        assert (engine.precision, engine.fallbacks) == ("fp16", ())
+    assert any("does not load here: deserialisation gave nothing; it is built again" in line for line in said)
+    assert ahead.built == ["fp16", "fp16"]
+    open_engine(ladder, **RTX).close()  # what was built here is kept beside it
+    assert ahead.built == ["fp16", "fp16"]
+    assert plan_engine(ladder, **RTX).state == "cached"
+
+
+def test_when_what_is_built_here_does_not_load_either_it_is_told(ladder, ahead):
+    ahead.broken_plans = 2
+    with pytest.raises(EngineError, match="deserialisation gave nothing"):
+        open_engine(ladder, **RTX)
+    assert ahead.built == ["fp16", "fp16"]
+
+
+def test_a_plan_that_was_built_ahead_and_is_below_the_bar_is_refused(ladder, ahead):
+    ahead.wrong = {"fp16": 0.2}
+    with open_engine(ladder, **RTX) as engine:
+        assert engine.precision == "mixed"
+        assert "output 'y' differs" in engine.fallbacks[0].why
+    assert ahead.built == ["fp16", "mixed"]
+
+
 def test_where_nothing_runs_it_says_why_of_each(tiny):
     with pytest.raises(DeviceError, match="onnxruntime: this ONNX Runtime has no CUDA provider") as caught:
         open_engine("tiny", size=(32, 32), device="cuda")
@@ -209,3 +278,25 @@ def test_a_plan_reads_as_a_line(tiny):
 def test_engines_are_context_managers(tiny):
     with open_engine("tiny", size=(16, 16)) as engine:
         assert isinstance(engine, Engine)
+
+
+def test_memory_to_share_reaches_the_backend_and_others_leave_it_alone(ladder, pretended, monkeypatch):
+    memory, given = SharedMemory(), []
+    load = pretended.load
+    monkeypatch.setattr(pretended, "load", lambda request, *more: given.append(request.memory) or load(request, *more))
+    for size in ((32, 32), (32, 48)):
+        open_engine(ladder, size=size, backend="pretended", memory=memory).close()
+    open_engine(ladder, size=(32, 32), backend="pretended").close()
+    assert given == [memory, memory, None]
+    with open_engine(ladder, size=(32, 32), memory=memory) as engine:
+        assert engine.backend == "onnxruntime"
+    assert memory.bytes == 0
+
+
+def test_whether_a_caller_can_record_it_is_known_before_and_after(tiny, pretended, monkeypatch):
+    plan = plan_engine(tiny, size=(32, 32))
+    assert "onnxruntime takes memory" in plan.why_not_recorded
+    with open_engine(tiny, size=(32, 32)) as engine:
+        assert engine.why_not_recorded == plan.why_not_recorded
+    monkeypatch.setattr(pretended, "records", True)
+    assert plan_engine(tiny, size=(32, 32), backend="pretended").why_not_recorded == ""

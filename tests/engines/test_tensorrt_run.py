@@ -45,8 +45,8 @@ def load(driver, monkeypatch, tmp_path):
         package = package or Package(driver, **more)
         log = Log(package)
         monkeypatch.setattr("reelmend.engines.tensorrt.package", lambda facts, purpose: (package, log))
-        request = Request(network, network.part(), SIZE, "fp32", device, smallest, largest)
-        return TensorRT(name, tmp_path / "kernels").load(request, b"", b"a plan", memory)
+        request = Request(network, network.part(), SIZE, "fp32", device, smallest, largest, memory=memory)
+        return TensorRT(name, tmp_path / "kernels").load(request, b"", b"a plan")
 
     return loaded
 

@@ -264,6 +264,20 @@ def test_what_numpy_holds_is_within_what_is_declared(network: Network, photograp
     assert 0.5 < peak / declared < 1.0
 
 
+def test_its_engines_share_memory_on_a_gpu(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("reelmend.engines.open_engine", lambda *a, memory, **k: given.append(memory))
+    FlowNet(network, "cpu").levels((256, 320))
+    assert given == [None] * len(given)
+    given.clear()
+    net = FlowNet(network, "cuda:1")
+    net.levels((256, 320))
+    net.levels((512, 640))
+    assert len(given) > 8
+    assert {id(memory) for memory in given} == {id(given[0])}
+    assert given[0].device == 1
+
+
 def test_what_is_refused(network: Network) -> None:
     with pytest.raises(NetworkError, match=r"no network 'ebmee': did you mean 'ebme'\?"):
         Interpolate(factor=2, flow="ebmee").declare(info(64, 64), "cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ArrayError, EngineError
 from ..fallback import Fallback
@@ -13,7 +13,10 @@ from ..frame import Array
 from ..ops._dispatch import dtype_of
 from .network import Network, Part, Precision, Size
 
-__all__ = ["Backend", "Built", "Engine", "Request", "Told"]
+if TYPE_CHECKING:
+    from .graph import SharedMemory
+
+__all__ = ["Backend", "Built", "Engine", "Request", "Told", "unrecorded"]
 
 Told = Callable[[str], None]  # is told, a line at a time, what takes long
 
@@ -28,6 +31,8 @@ class Request:
     threads    of a CPU; 0: one a core
     targets    CUDA compute capabilities to build for, such as (75, 86), where a builder can build for absent cards;
                empty: this machine's, or what the builder's engines run on by default
+    memory     for activations on a GPU, shared by engines that take turns; None: each has its own. Backends that hold
+               activations in memory of their own leave it alone
     """
 
     network: Network
@@ -39,6 +44,7 @@ class Request:
     largest: Size | None = None
     threads: int = 0
     targets: tuple[int, ...] = ()
+    memory: SharedMemory | None = field(default=None, compare=False, repr=False)
 
     @property
     def dynamic(self) -> bool:
@@ -73,6 +79,11 @@ class Engine(ABC):
         self.device = request.device
         self.memory = 0
         self.resize(request.size)
+
+    @property
+    def why_not_recorded(self) -> str:
+        """Why runs on a GPU cannot be part of a graph that their caller records; "" if they can."""
+        return unrecorded(self.backend)
 
     def resize(self, size: Size) -> None:
         """Run on frames of another size from now on. Raises EngineError for one it was not opened for."""
@@ -129,17 +140,25 @@ class Built:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def unrecorded(backend: str) -> str:
+    """Why runs by a backend that does not record are not part of a graph."""
+    return f"{backend} takes memory and copies from the host as it runs, which a graph would not do anew"
+
+
 class Backend(ABC):
     """One way to run networks.
 
     name    as in plans and manifests
     extra   the extra of this package that installs it, None if it is always there
     builds  whether engines are built, and so kept in the cache
+    records  whether runs of its engines on a GPU can be part of a graph that their caller records: they take no memory
+             and copy nothing from the host
     """
 
     name: str
     extra: str | None = None
     builds: bool = False
+    records: bool = False
     precisions: tuple[Precision, ...] = ("fp32",)  # tried in this order
 
     @abstractmethod

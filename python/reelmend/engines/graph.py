@@ -71,7 +71,9 @@ class Graphs:
     """A ring of graphs, one for each key: addresses and shapes are fixed in a graph, so another key is another graph.
 
     The first run with a key is a plain one, in which a library may still set up what it needs; the second is recorded
-    and launched; later ones are launches. At most `keep` graphs are kept, those used last.
+    and launched; later ones are launches. At most `keep` graphs are kept, those used last, and only a key among the
+    last `keep` that ran plainly is recorded: where more keys than that take turns, recording each would cost more than
+    it saves, and their runs stay plain.
 
     why_not  what CUDA or an engine said when a recording failed; from then on every run is plain. "" if none failed
     """
@@ -88,12 +90,13 @@ class Graphs:
     def run(self, work: Work, stream: int, key: Hashable = ()) -> Way:
         """Do the work on the stream with this handle, by the graph of this key if there is one. Gives how it was done.
 
-        On a default stream, which cannot be recorded, and on one that is being recorded already, the work runs plainly.
+        On a default stream, which cannot be recorded, on one that is being recorded already, and with the key None,
+        the work runs plainly.
         What the work raises is raised; only what its recording alone raises is kept in `why_not`.
         """
         graph = self._graphs.get(key)
         cuda = cuda_module()
-        if cuda.is_capturing(stream):
+        if key is None or cuda.is_capturing(stream):
             work(stream)
             return "plain"
         if graph is not None:
@@ -122,7 +125,7 @@ class Graphs:
     def _note(self, key: Hashable) -> None:
         self._seen[key] = None
         self._seen.move_to_end(key)
-        if len(self._seen) > 4 * self._keep:
+        if len(self._seen) > self._keep:
             self._seen.popitem(last=False)
 
     def _record(self, work: Work, stream: int) -> Any:
@@ -174,7 +177,7 @@ class Recorded:
         """Queue the work once. Does not wait for it. Gives how it was done.
 
         fixed  what a graph of it has fixed: see `places`. With one not met before the work runs plainly and is then
-               recorded again
+               recorded again. None: nothing is fixed, and it runs plainly
         """
         with on_device(self._device):
             return self._graphs.run(self._work, self._handle, fixed)

@@ -12,7 +12,8 @@ from ..fallback import Fallback
 from .acceptance import accept
 from .cache import EngineCache, Entry
 from .catalogue import find
-from .engine import Backend, Built, Engine, Request, Told
+from .engine import Backend, Built, Engine, Request, Told, unrecorded
+from .graph import SharedMemory
 from .network import PRECISIONS, Network, Precision, Size
 from .onnxruntime import OnnxRuntime
 from .tensorrt import TensorRT
@@ -43,6 +44,11 @@ class EnginePlan:
         rows, columns = self.request.size
         state = f"{self.state} ({self.why})" if self.why else self.state
         return f"{self.request.words}, {columns}x{rows}, {self.backend} on {self.request.device}: {state}"
+
+    @property
+    def why_not_recorded(self) -> str:
+        """As that of the engine: why a caller's graph on a GPU cannot have its runs; "" if it can."""
+        return "" if BACKENDS[self.backend].records else unrecorded(self.backend)
 
 
 def _candidates(
@@ -163,6 +169,7 @@ def open_engine(
     threads: int = 0,
     cache: EngineCache | None = None,
     told: Told | None = None,
+    memory: SharedMemory | None = None,
 ) -> Engine:
     """An engine for a part of a network: found in the cache or built, compared with the reference, loaded.
 
@@ -174,6 +181,8 @@ def open_engine(
     smallest, largest   sizes between which `engine.resize` may change it; unless given, the engine is for one size
     threads    on a CPU; 0: one a core
     told       is called with a line for each thing that takes long or was not taken
+    memory     on a GPU, for activations: give the same to engines that never run at once, and they need as much as the
+               largest of them, not as all. TensorRT and TensorRT-RTX take it; others have their own
 
     `engine.fallbacks` tells what was wanted and not used. Raises NetworkError for a network that is not there or is
     broken, EngineBuildError with everything the builder refused, EngineRejected if it differs from the reference by
@@ -189,7 +198,7 @@ def open_engine(
         if why:
             failed.append((b.name, why))
             continue
-        request = _request(net, part, size, p, device, smallest, largest, threads)
+        request = replace(_request(net, part, size, p, device, smallest, largest, threads), memory=memory)
         try:
             engine = _opened(b, request, store, say)
         except (EngineBuildError, EngineRejected) as error:
@@ -212,14 +221,19 @@ def _opened(backend: Backend, request: Request, store: EngineCache, told: Told) 
         return backend.load(request, onnx, None)
     loaded: list[Engine] = []
 
-    def build() -> tuple[bytes, dict[str, Any]]:
+    def made() -> tuple[Built, Engine]:
         brought = _brought(backend, request, store, onnx)
         if brought is not None:
             told(f"{request.words}: takes the engine that was built ahead for this card")
-            built = Built(brought)
-        else:
-            built = backend.build(request, onnx, told) if backend.builds else Built(b"")
-        engine = backend.load(request, onnx, built.plan or None)
+            try:
+                return Built(brought), backend.load(request, onnx, brought)
+            except EngineError as error:
+                told(f"{request.words}: that engine does not load here: {error}; it is built again")
+        built = backend.build(request, onnx, told) if backend.builds else Built(b"")
+        return built, backend.load(request, onnx, built.plan or None)
+
+    def build() -> tuple[bytes, dict[str, Any]]:
+        built, engine = made()
         try:
             accepted = accept(engine)
         except EngineRejected as error:

@@ -52,6 +52,7 @@ class TensorRT(Backend):
     """
 
     builds = True
+    records = True
     precisions: tuple[Precision, ...] = ("fp16", "mixed", "fp32")
 
     def __init__(self, name: str, kernels: Path | None = None) -> None:
@@ -109,11 +110,7 @@ class TensorRT(Backend):
             known = remembered("timings", *self.identity(request).values(), folder=self._kernels)
             return build(self._facts, request, onnx, (), told, known)
 
-    def load(self, request: Request, onnx: bytes, plan: bytes | None, memory: SharedMemory | None = None) -> Engine:
-        """An engine from its plan.
-
-        memory  for activations, shared by engines that take turns; default: its own
-        """
+    def load(self, request: Request, onnx: bytes, plan: bytes | None) -> Engine:
         trt, log = package(self._facts, f"loading {request.words}")
         if not plan:
             raise EngineError(f"{request.words}: {self._facts.title} has nothing to load; build it first")
@@ -122,7 +119,7 @@ class TensorRT(Backend):
             compiled = remembered(
                 "compiled", hashlib.sha256(plan).hexdigest()[:16], _card(request), folder=self._kernels
             )
-        return _TensorRTEngine(self.name, trt, log, request, plan, memory, compiled)
+        return _TensorRTEngine(self.name, trt, log, request, plan, compiled)
 
 
 def _card(request: Request) -> str:
@@ -149,7 +146,6 @@ class _TensorRTEngine(Engine):
         log: Log,
         request: Request,
         plan: bytes,
-        memory: SharedMemory | None,
         compiled: Remembered | None,
     ) -> None:
         self.backend = backend
@@ -175,7 +171,7 @@ class _TensorRTEngine(Engine):
             if self._context is None:
                 raise EngineError(_refusal(request, backend, log.reasons()))
         self._bytes = max(256, int(self._engine.device_memory_size_v2))
-        self._activations = memory or SharedMemory(request.device)
+        self._activations = request.memory or SharedMemory(request.device)
         with on_device(self._index):
             self._activations.reserve(self._bytes)
         super().__init__(request)
@@ -183,7 +179,7 @@ class _TensorRTEngine(Engine):
 
     @property
     def why_not_recorded(self) -> str:
-        """Why runs are queued one by one and not as a graph; "" if they are recorded."""
+        """What was said when a recording failed, since when runs are queued one by one; "" if none did."""
         return self._graphs.why_not
 
     def resize(self, size: Size) -> None:

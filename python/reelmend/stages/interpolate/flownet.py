@@ -15,6 +15,7 @@ import numpy as np
 
 from ... import engines, ops
 from ...convert import rgb_into
+from ...engines.graph import SharedMemory
 from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array, Frame
@@ -76,6 +77,7 @@ class FlowNet(Estimator):
         self._device = device
         self._bias = network.settings.get("bias", (0.0, 0.0))
         self._opened: OrderedDict[Size, list[_Level]] = OrderedDict()
+        self._memory = None if device == "cpu" else SharedMemory(device)  # no two of its engines run at once
 
     def plans(self, size: Size) -> list[EnginePlan]:
         """How its engines for pictures of this size would run, finest first. Builds nothing."""
@@ -93,7 +95,8 @@ class FlowNet(Estimator):
         found = []
         for at in _pyramid(size):
             features, estimator = (
-                engines.open_engine(self._network, part, size=at, device=self._device) for part in _PARTS
+                engines.open_engine(self._network, part, size=at, device=self._device, memory=self._memory)
+                for part in _PARTS
             )
             found.append(_Level(at, features, estimator))
         self._opened[size] = found
