@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from reelmend.engines import open_engine, opening, plan_engine
+from reelmend.engines.cache import EngineCache
 from reelmend.engines.engine import Backend, Built, Engine
 from reelmend.engines.graph import SharedMemory
 from reelmend.engines.onnxruntime import OnnxRuntime
 from reelmend.engines.opening import build_ahead
+from reelmend.engines.tensorrt_build import Log
 from reelmend.errors import DeviceError, EngineBuildError, EngineError, EngineRejected, NetworkError, OptionError
 
 from .conftest import conv_weights, upscaler, write_network
+from .pretended import Driver, Package
 
 pytestmark = pytest.mark.extra("train")
 
@@ -251,6 +255,36 @@ def test_a_plan_that_was_built_ahead_and_is_below_the_bar_is_refused(ladder, ahe
     assert ahead.built == ["fp16", "mixed"]
 
 
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_what_builders_remember_lies_in_the_cache_that_is_used(tiny, tmp_path, monkeypatch, name):
+    driver = Driver()
+    package = Package(driver)
+    log = Log(package)
+    for room in ("graph", "tensorrt"):
+        monkeypatch.setattr(f"reelmend.engines.{room}.cuda_module", lambda: driver)
+    monkeypatch.setattr("reelmend.engines.tensorrt.package", lambda facts, purpose: (package, log))
+    monkeypatch.setattr("reelmend.engines.tensorrt._DRIVER", tmp_path / "catalogue" / "tiny" / "network.json")
+    monkeypatch.setattr(opening, "accept", lambda engine: SimpleNamespace(as_dict=dict))
+    measured = []
+
+    def build(facts, request, onnx, targets, told, timings=None):
+        if timings is not None:
+            measured.append(timings.path.parent)
+        return Built(b"a plan")
+
+    monkeypatch.setattr("reelmend.engines.tensorrt.build", build)
+    cache = EngineCache(tmp_path / "another")
+    for turn in range(2):
+        engine = open_engine(tiny, size=(32, 32), device="cuda", backend=name, cache=cache)
+        assert len(cache.list()) == 1
+        engine.close()
+        kept = list(cache.kernels.glob("compiled-*"))
+        assert len(kept) == (name == "tensorrt_rtx")
+        assert package.caches == [b"kernels for 99.1"] * (turn * len(kept))
+    assert measured == [cache.kernels] * (name == "tensorrt")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_where_nothing_runs_it_says_why_of_each(tiny):
     with pytest.raises(DeviceError, match="onnxruntime: this ONNX Runtime has no CUDA provider") as caught:
         open_engine("tiny", size=(32, 32), device="cuda")
@@ -265,6 +299,9 @@ def test_bad_words_are_told(tiny):
         open_engine("tiny", size=(32, 32), precision="fp8")
     with pytest.raises(OptionError, match="backend is 'ncnn'"):
         open_engine("tiny", size=(32, 32), backend="ncnn")
+    for opened in (open_engine, plan_engine):
+        with pytest.raises(OptionError, match="device is 'gpu'; expected 'cpu', 'cuda' or 'cuda:N'"):
+            opened("tiny", size=(32, 32), device="gpu")
     with pytest.raises(NetworkError, match="no int8 file; it has fp16, fp32"):
         open_engine("tiny", size=(32, 32), precision="int8")
     with pytest.raises(NetworkError, match="no network 'huge'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,8 +46,9 @@ def load(driver, monkeypatch, tmp_path):
         package = package or Package(driver, **more)
         log = Log(package)
         monkeypatch.setattr("reelmend.engines.tensorrt.package", lambda facts, purpose: (package, log))
-        request = Request(network, network.part(), SIZE, "fp32", device, smallest, largest, memory=memory)
-        return TensorRT(name, tmp_path / "kernels").load(request, b"", b"a plan")
+        request = Request(network, network.part(), SIZE, "fp32", device, smallest, largest)
+        request = replace(request, memory=memory, kernels=tmp_path / "kernels")
+        return TensorRT(name).load(request, b"", b"a plan")
 
     return loaded
 

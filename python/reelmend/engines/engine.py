@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ArrayError, EngineError
@@ -33,6 +34,7 @@ class Request:
                empty: this machine's, or what the builder's engines run on by default
     memory     for activations on a GPU, shared by engines that take turns; None: each has its own. Backends that hold
                activations in memory of their own leave it alone
+    kernels    folder of what makes the next build or load faster; None: that of the user's cache of engines
     """
 
     network: Network
@@ -45,6 +47,7 @@ class Request:
     threads: int = 0
     targets: tuple[int, ...] = ()
     memory: SharedMemory | None = field(default=None, compare=False, repr=False)
+    kernels: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def dynamic(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..errors import DeviceError, EngineBuildError, EngineError, EngineRejected, OptionError
 from ..fallback import Fallback
+from ..ops._memory import gpu_of
 from .acceptance import accept
 from .cache import EngineCache, Entry
 from .catalogue import find
@@ -59,6 +60,7 @@ def _candidates(
         raise OptionError(f"precision is {precision!r}; expected auto, {', '.join(PRECISIONS)}")
     if backend != "auto" and backend not in BACKENDS:
         raise OptionError(f"backend is {backend!r}; expected auto, {', '.join(BACKENDS)}")
+    gpu_of(device)  # refuses a word that is no device
     files = network.part(part).files
     for b in [BACKENDS[backend]] if backend != "auto" else BACKENDS.values():
         if device == "cpu" and b.builds and backend == "auto":
@@ -198,7 +200,8 @@ def open_engine(
         if why:
             failed.append((b.name, why))
             continue
-        request = replace(_request(net, part, size, p, device, smallest, largest, threads), memory=memory)
+        plain = _request(net, part, size, p, device, smallest, largest, threads)
+        request = replace(plain, memory=memory, kernels=store.kernels)
         try:
             engine = _opened(b, request, store, say)
         except (EngineBuildError, EngineRejected) as error:

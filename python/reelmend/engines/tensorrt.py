@@ -47,21 +47,18 @@ class TensorRT(Backend):
 
     TensorRT measures on the card at hand and builds for it alone. TensorRT-RTX builds without a card, in seconds, for
     any it serves, and compiles the last part when the engine is loaded there.
-
-    kernels  a folder for what makes the next build and load faster, default: that of the user's cache of engines
     """
 
     builds = True
     records = True
     precisions: tuple[Precision, ...] = ("fp16", "mixed", "fp32")
 
-    def __init__(self, name: str, kernels: Path | None = None) -> None:
+    def __init__(self, name: str) -> None:
         if name not in _BOTH:
             raise OptionError(f"got {name!r}; expected {' or '.join(_BOTH)}")
         self.name = name
         self._facts = _BOTH[name]
         self.extra = self._facts.extra
-        self._kernels = kernels
 
     def why_not(self, device: str) -> str:
         if device == "cpu":
@@ -107,7 +104,7 @@ class TensorRT(Backend):
             capability = cuda_module().device_info(index)["compute_capability"]
             if self._facts.absent:
                 return build(self._facts, request, onnx, (int(capability.replace(".", "")),), told)
-            known = remembered("timings", *self.identity(request).values(), folder=self._kernels)
+            known = remembered("timings", *self.identity(request).values(), folder=request.kernels)
             return build(self._facts, request, onnx, (), told, known)
 
     def load(self, request: Request, onnx: bytes, plan: bytes | None) -> Engine:
@@ -117,7 +114,7 @@ class TensorRT(Backend):
         compiled = None
         if self._facts.absent:
             compiled = remembered(
-                "compiled", hashlib.sha256(plan).hexdigest()[:16], _card(request), folder=self._kernels
+                "compiled", hashlib.sha256(plan).hexdigest()[:16], _card(request), folder=request.kernels
             )
         return _TensorRTEngine(self.name, trt, log, request, plan, compiled)
 
