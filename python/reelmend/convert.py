@@ -14,7 +14,7 @@ from .frame import Array, Frame
 from .ops._dispatch import dtype_of, empty
 from .ops._memory import gpu_of, holder
 
-__all__ = ["check_device", "from_rgb", "rgb_into", "to_device", "to_host", "to_rgb"]
+__all__ = ["check_device", "from_rgb", "rgb_into", "spread", "to_device", "to_host", "to_rgb"]
 
 
 def check_device(device: str) -> int | None:
@@ -110,40 +110,59 @@ def _stacked(planes: Sequence[Array]) -> Array:
     return picture
 
 
-def rgb_into(frame: Frame, out: Array) -> None:
+def spread(planes: Array, out: Array, stream: Any = None) -> None:
+    """Write float32 planes (channels, rows, columns) to others of their size, or their one row or column to all.
+
+    On a GPU it is queued on `stream` (default: the current one of their library), and takes no memory.
+    """
+    if isinstance(out, np.ndarray):
+        out[...] = planes
+        return
+    for c in range(int(out.shape[0])):
+        ops.resize(planes[c], out=out[c], stream=stream)  # the same size is a copy, and one sample is every sample
+
+
+def rgb_into(frame: Frame, out: Array, stream: Any = None) -> None:
     """The frame as RGB into float32 planes (3, rows, columns) beside its own, as a network sees it.
 
     Full range is 0..1; what lies beyond it in the frame's code values stays beyond. Rows and columns of `out` below and
-    to the right of the picture repeat its last ones. Gray becomes three equal planes.
+    the right of the picture repeat its last ones. Gray becomes three equal planes.
+
+    stream  of a GPU, for a frame of YUV: all is queued on it, and no memory is taken. Frames of RGB and gray are
+            converted by the library that holds them, on its current stream
     """
     height, width = frame.height, frame.width
     inside = [out[c, :height, :width] for c in range(3)]
     if frame.format.kind == "yuv":
-        ops.yuv_to_rgb(frame.planes[:3], **frame.coding, out=inside)
+        ops.yuv_to_rgb(frame.planes[:3], **frame.coding, out=inside, stream=stream)
     else:
         planes = frame.planes[:3] if frame.format.kind == "rgb" else (frame.planes[0],) * 3
         peak = ops.beside(np.full(1, frame.format.max_code, np.float32), frame.planes[0])
         for plane, to in zip(planes, inside, strict=True):
             to[...] = ops.cast(plane, np.float32) / peak
     if out.shape[1] > height:
-        out[:, height:, :width] = out[:, height - 1 : height, :width]
+        spread(out[:, height - 1 : height, :width], out[:, height:, :width], stream)
     if out.shape[2] > width:
-        out[:, :, width:] = out[:, :, width - 1 : width]
+        spread(out[:, :, width - 1 : width], out[:, :, width:], stream)
 
 
-def from_rgb(rgb: Array, like: Frame) -> Frame:
+def from_rgb(rgb: Array, like: Frame, out: Sequence[Array] | None = None, stream: Any = None) -> Frame:
     """A frame from float32 RGB planes (3, rows, columns), 0..1, in the format, colour and time of another.
 
     Values are rounded to the nearest code and clamped to what the format holds. Opacity, if the format has it, is left
     for the caller to add.
+
+    out     the three planes to write, where the format is YUV; otherwise new ones are made
+    stream  as in rgb_into
     """
     fmt = like.format
     height, width = (int(n) for n in rgb.shape[1:])
     if fmt.kind == "yuv":
         coding = like.replace(planes=(rgb[0],)).coding  # by its own height, where the matrix is not tagged
         shapes = fmt.plane_shapes(width, height)[:3]
-        planes = tuple(empty(shape, fmt.dtype, rgb) for shape in shapes)
-        ops.rgb_to_yuv([rgb[c] for c in range(3)], subsampling=fmt.subsampling, **coding, out=planes)
+        planes = tuple(empty(shape, fmt.dtype, rgb) for shape in shapes) if out is None else tuple(out)
+        channels = [rgb[c] for c in range(3)]
+        ops.rgb_to_yuv(channels, subsampling=fmt.subsampling, **coding, out=planes, stream=stream)
         return like.replace(planes=planes)
     peak = fmt.max_code
     codes = [ops.cast((rgb[c] * peak + 0.5).clip(0, peak), fmt.dtype) for c in range(3)]

@@ -267,7 +267,7 @@ def restore(
                 explained.finish()
             except KeyboardInterrupt:
                 interrupted = True
-        fallbacks = map(str, (*source.fallbacks, *plan.fallbacks))
+        fallbacks = map(str, (*source.fallbacks, *stream.fallbacks))
         told = explained.notes if explained is not None else ()
         notes = tuple(dict.fromkeys((*source.notes, *fallbacks, *sink.notes, *told)))
         result = RestoreResult(

@@ -82,6 +82,11 @@ class StageRuntime(ABC):
     def push(self, frame: Frame) -> list[Frame]:
         """Take one frame; give the frames that are now ready (none, one or several)."""
 
+    @property
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """What was wanted and not taken, as far as it is known by now: what only opening or running shows too."""
+        return ()
+
     @abstractmethod
     def flush(self) -> list[Frame]:
         """End of input: give everything still held. The runtime can be pushed to again afterwards."""

@@ -145,6 +145,7 @@ class Stream:
         self._device = device
         self._rate = Fraction(rate)
         self._links: list[_Link] = []
+        self._earlier: tuple[Fallback, ...] = ()
         self._stats = tuple(StageStats(stage.name) for stage in stages)
         self._info: VideoInfo | None = None
         self._plan: Plan | None = None
@@ -170,6 +171,13 @@ class Stream:
         if self._plan is None:
             raise PlanError("no plan yet: give Stream(..., info=VideoInfo(...)) or push the first frame")
         return self._plan
+
+    @property
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """What was wanted and not taken so far: the plan's, and what opening and running showed since."""
+        planned = self._plan.fallbacks if self._plan is not None else ()
+        found = (fallback for link in self._links for fallback in link.runtime.fallbacks)
+        return tuple(dict.fromkeys((*self._earlier, *planned, *found)))
 
     @property
     def stats(self) -> tuple[StageStats, ...]:
@@ -253,6 +261,7 @@ class Stream:
         link.runtime.listen(None if self._listener is None else partial(self._listener, link.stage.name))
 
     def _open(self, info: VideoInfo) -> None:
+        self._earlier = self.fallbacks
         self._plan = self.planned(self._stages, info, self._device)
         self._info = info
         self._links = []

@@ -7,10 +7,12 @@ stale address gives a wrong picture here too.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
 
+from reelmend import _native
 from reelmend.errors import DeviceError
 
 
@@ -199,3 +201,90 @@ class Package:
 
     def create_execution_context(self, how):
         return None if self.fault == "context" else Context(self.driver, self)
+
+
+class Card:
+    """An array of any kind that says it is on a GPU. Arithmetic takes memory, so none may be done in a recording."""
+
+    __module__ = "pycuda.gpuarray"
+
+    def __init__(self, array, driver, owner=None):
+        self.array, self.driver, self.owner = array, driver, owner
+        self.stream, self.device = None, 0
+
+    shape = property(lambda self: self.array.shape)
+    dtype = property(lambda self: self.array.dtype)
+    ndim = property(lambda self: self.array.ndim)
+
+    @property
+    def __cuda_array_interface__(self):
+        return {**self.array.__array_interface__, "stream": self.stream}
+
+    def __getitem__(self, where):
+        return Card(self.array[where], self.driver, self)
+
+    def __setitem__(self, where, x):
+        assert not self.driver.recording
+        self.array[where] = x.array
+
+    def _made(self, array):
+        assert not self.driver.recording
+        return Card(np.ascontiguousarray(array), self.driver)
+
+    def astype(self, dtype):
+        return self._made(self.array.astype(dtype))
+
+    def clip(self, low, high):
+        return self._made(self.array.clip(low, high))
+
+    def __add__(self, x):
+        return self._made(self.array + getattr(x, "array", x))
+
+    def __mul__(self, x):
+        return self._made(self.array * getattr(x, "array", x))
+
+    def __truediv__(self, x):
+        return self._made(self.array / getattr(x, "array", x))
+
+
+def _unwrapped(x):
+    if isinstance(x, list | tuple):
+        return type(x)(map(_unwrapped, x))
+    return x.array if isinstance(x, Card) else x
+
+
+class Cuda(Driver):
+    """All of reelmend._cuda: ops are done by the CPU's, when their stream comes to them. `log` has them too.
+
+    What is taken is what was given back last, as from the pools of libraries that hold arrays on a GPU.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.free = {}
+
+    def __getattr__(self, name):
+        op = getattr(_native, name)
+
+        def queued(*arguments):
+            *given, stream = map(_unwrapped, arguments)
+
+            def run():
+                self.log.append((name, stream))
+                op(*given, None)
+
+            self.queue(stream, run)
+
+        return queued
+
+    def put(self, array):
+        return Card(np.array(array, order="C"), self)
+
+    def empty(self, shape, dtype):
+        assert not self.recording
+        free = self.free.setdefault((tuple(shape), np.dtype(dtype)), [])
+        array = free.pop() if free else np.empty(shape, dtype)
+        array.reshape(-1).view(np.uint8)[:] = 255  # whoever still reads here gets nonsense
+        card = Card(array, self)
+        weakref.finalize(card, free.append, array)
+        return card

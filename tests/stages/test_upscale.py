@@ -7,7 +7,7 @@ import pytest
 
 from reelmend import Stream, Upscale, to_rgb
 from reelmend.engines import load_network
-from reelmend.errors import FormatError, NetworkError, OptionError
+from reelmend.errors import DeviceError, FormatError, NetworkError, OptionError
 from reelmend.frame import Colour, Frame, Matrix, PixelFormat, Range, Transfer, VideoInfo
 
 pytestmark = pytest.mark.extra("train")
@@ -167,3 +167,44 @@ def test_each_frame_is_on_its_own(network):
     for frame, out in zip(frames, together, strict=True):
         alone = through(Upscale(network=network), frame)
         assert all((a == b).all() for a, b in zip(out.planes, alone.planes, strict=True))
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+@pytest.mark.parametrize("tile", [0, 64])
+@pytest.mark.parametrize("kind", ["yuv420p", "yuv420p10", "opacity", "rgb"])
+def test_on_a_gpu_it_is_what_it_is_on_the_cpu(cuda, network, kind, tile, graphs):
+    """Frames in the same memory again and again, each time another picture, and all that came out kept to the end."""
+    width, height = 131, 94
+    if kind == "rgb":
+        rng = np.random.default_rng(5)
+        frames = [Frame.from_array(rng.integers(60, 200, (height, width, 3)).astype(np.uint8)) for _ in range(6)]
+    else:
+        frames = [yuv(width, height, 10 if kind == "yuv420p10" else 8, seed=s) for s in range(6)]
+    if kind == "opacity":
+        fmt = PixelFormat("yuv", 8, (1, 1), alpha=True)
+        opacities = [np.full((height, width), 40 + 30 * k, np.uint8) for k in range(6)]
+        frames = [f.replace(planes=(*f.planes, o), format=fmt) for f, o in zip(frames, opacities, strict=True)]
+    options = {"network": network, "precision": "fp32", "tile": tile}
+    here = Stream([Upscale(**options)])
+    there = Stream([Upscale(**options, graphs=graphs)], device="cuda")
+    try:
+        Stream.planned([Upscale(**options)], VideoInfo(width, height), "cuda")
+    except DeviceError as error:
+        pytest.skip(str(error))  # neither TensorRT nor ONNX Runtime for CUDA is installed
+    held = [frame.replace(planes=tuple(map(cuda.put, frame.planes))) for frame in frames[:2]]
+    made = []
+    for k in range(12):
+        of = held[k % 2]
+        for plane, new in zip(of.planes, frames[k % 6].planes, strict=True):
+            if hasattr(plane, "copy_"):
+                plane.copy_(cuda.put(new))
+            else:
+                plane[...] = cuda.put(new)
+        made += there.push(of)
+    for k, out in enumerate(made):
+        (expected,) = here.push(frames[k % 6])
+        for a, b in zip(expected.planes, out.planes, strict=True):
+            assert np.abs(a.astype(int) - cuda.get(b).astype(int)).max() <= 1
+    recordable = "onnxruntime" not in str(there.plan)
+    refused = [f for f in there.fallbacks if "graph" in f.wanted]
+    assert bool(refused) is (graphs and not recordable)

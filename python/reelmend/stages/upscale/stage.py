@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ... import ops
-from ...convert import from_rgb, rgb_into
+from ...convert import from_rgb, rgb_into, spread
 from ...engines import Network, Part, find, open_engine, plan_engine
+from ...engines.chain import Chain, not_recorded
 from ...errors import FormatError, OptionError
+from ...fallback import Fallback
 from ...frame import Array, Frame, Transfer, VideoInfo
 from ...ops._dispatch import empty
 from ...stage import Declaration, Stage, StageRuntime, State
@@ -36,6 +38,7 @@ class Upscale(Stage):
     tile       pixels along an edge of the parts in which a frame goes through the network; 0: always whole; None: as
                fits the device. Parts overlap by what the network sees, so there are no seams; a network that sees the
                whole picture is never given parts
+    graphs     on a GPU, record what is done for a frame as one CUDA graph, and replay it for later frames
 
     Networks see RGB of 0..1 as the frame's tags say, in its own transfer; what comes out has the frame's format, depth
     and tags. Opacity is made larger bilinearly.
@@ -44,6 +47,7 @@ class Upscale(Stage):
     network: str | Network = "lite-x2"
     precision: Any = "auto"
     tile: int | None = None
+    graphs: bool = True
 
     name: ClassVar[str] = "upscale"
 
@@ -100,7 +104,7 @@ class Upscale(Stage):
             device=device,
             state=self.state,
             engines=(network.name,),
-            fallbacks=plan.fallbacks,
+            fallbacks=plan.fallbacks + (not_recorded(device, [plan]) if self.graphs else ()),
             notes=tuple(notes),
         )
 
@@ -119,6 +123,7 @@ class _Runtime(StageRuntime):
         self._padded = self._part.padded(self._size)
         self._tile = options._tile(self._part, info.width, info.height, device)
         self._engine = open_engine(network, size=self._tile, device=device, precision=options.precision)
+        self._chain = Chain(device, self._engine, graphs=options.graphs)
         radius, multiple = self._part.radius or 0, self._part.multiple
         self._rows = list(cut(self._padded[0], self._tile[0], radius, multiple))
         self._columns = list(cut(self._padded[1], self._tile[1], radius, multiple))
@@ -132,16 +137,36 @@ class _Runtime(StageRuntime):
             raise FormatError(f"Upscale was opened for {w}x{h}; got a frame of {frame.width}x{frame.height}")
         if self._input is None:
             self._allocate(frame.planes[0])
+        return [self._by_ops(frame) if frame.format.kind == "yuv" else self._by_library(frame)]
+
+    @property
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        return (*self._engine.fallbacks, *self._chain.fallbacks)
+
+    def _by_ops(self, frame: Frame) -> Frame:
+        """A frame of YUV: all of it is ops and the network, and so one chain."""
+        fmt, like = frame.format, frame.planes[0]
+        height, width = (n * self._scale for n in self._size)
+        picture = self._output[0][:, :height, :width]
+        planes = tuple(empty(shape, fmt.dtype, like) for shape in fmt.plane_shapes(width, height))
+
+        def work(stream: Any) -> None:
+            rgb_into(frame, self._input[0], stream)
+            self._chain.part(self._through, stream)
+            from_rgb(picture, frame, planes[:3], stream)
+            for opacity, larger in zip(frame.planes[3:], planes[3:], strict=True):
+                ops.resize(opacity, out=larger, stream=stream)
+
+        self._chain(work, like, (*frame.planes, *planes), (fmt, frame.colour))
+        return frame.replace(planes=planes)
+
+    def _by_library(self, frame: Frame) -> Frame:
+        """A frame of RGB or gray: its own library converts it, which takes memory; the chain is what lies between."""
         rgb_into(frame, self._input[0])
-        if self._parts is None:
-            self._run(self._input, self._output)
-        else:
-            for y in self._rows:
-                for x in self._columns:
-                    self._through(y, x, *self._parts)
+        self._chain(self._through, frame.planes[0])
         height, width = (n * self._scale for n in self._size)
         made = from_rgb(self._output[0][:, :height, :width], frame)
-        return [made.replace(planes=(*made.planes, *self._opacity(frame)))]
+        return made.replace(planes=(*made.planes, *self._opacity(frame)))
 
     def _allocate(self, like: Array) -> None:
         s = self._scale
@@ -155,19 +180,28 @@ class _Runtime(StageRuntime):
                 empty((1, 3, s * rows, s * columns), np.float32, like),
             )
 
-    def _run(self, x: Array, y: Array) -> None:
-        self._engine.run({self._part.inputs[0].name: x}, {self._part.outputs[0].name: y})
+    def _through(self, stream: Any) -> None:
+        """From RGB to larger RGB, both always at the same places, whole or in parts."""
+        if self._parts is None:
+            self._run(self._input, self._output, stream)
+            return
+        for y in self._rows:
+            for x in self._columns:
+                self._part_of(y, x, *self._parts, stream)
 
-    def _through(self, y: Tile, x: Tile, given: Array, made: Array) -> None:
+    def _run(self, x: Array, y: Array, stream: Any) -> None:
+        self._engine.run({self._part.inputs[0].name: x}, {self._part.outputs[0].name: y}, stream)
+
+    def _part_of(self, y: Tile, x: Tile, given: Array, made: Array, stream: Any) -> None:
         s = self._scale
-        given[...] = self._input[:, :, y.begin : y.begin + y.length, x.begin : x.begin + x.length]
-        self._run(given, made)
-        self._output[:, :, s * y.first : s * y.last, s * x.first : s * x.last] = made[
-            :,
+        spread(self._input[0][:, y.begin : y.begin + y.length, x.begin : x.begin + x.length], given[0], stream)
+        self._run(given, made, stream)
+        right = made[0][
             :,
             s * (y.first - y.begin) : s * (y.last - y.begin),
             s * (x.first - x.begin) : s * (x.last - x.begin),
         ]
+        spread(right, self._output[0][:, s * y.first : s * y.last, s * x.first : s * x.last], stream)
 
     def _opacity(self, frame: Frame) -> tuple[Array, ...]:
         if not frame.format.alpha:
