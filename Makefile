@@ -4,7 +4,7 @@ BIN := .venv/bin
 NATIVE := CMakeLists.txt pyproject.toml $(shell find csrc -type f)
 
 # The versions that exports are compared with; another torch may order a graph's nodes otherwise.
-EXTRAS := plot,bench,dev,train,rtx,dali
+EXTRAS := plot,bench,dev,train,rtx,openvino,dali
 PINS := torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2
 
 .PHONY: help demo test extras lint format bench gpu gpu-tensorrt clean
@@ -12,7 +12,7 @@ PINS := torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2
 help:
 	@echo "make demo    a flickering film, restored: pictures and plots in demo/"
 	@echo "make test    the test suite"
-	@echo "make extras  what the tests of networks, TensorRT-RTX and DALI need (1.5 GB); without it they are skipped"
+	@echo "make extras  what the tests of networks, TensorRT-RTX, OpenVINO and DALI need (1.5 GB); without it they are skipped"
 	@echo "make lint    ruff, mypy, import-linter, clang-format"
 	@echo "make format  apply ruff and clang-format"
 	@echo "make bench   the short benchmarks of this machine"

@@ -33,6 +33,7 @@ def material() -> Path:
 EXTRAS = {
     "dali": "nvidia.dali",
     "nvcodec": "PyNvVideoCodec",
+    "openvino": "openvino",
     "rtx": "tensorrt_rtx",
     "tensorrt": "tensorrt",
     "train": "torch",

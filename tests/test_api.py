@@ -23,7 +23,7 @@ from reelmend import errors, ops
 
 SURFACE = Path(__file__).with_name("api_surface.json")
 MODULES = {"reelmend": reelmend, "reelmend.ops": ops, "reelmend.errors": errors}
-HEAVY = ["av", "onnxruntime", "cupy", "torch", "matplotlib", "tqdm", "cv2", "PIL", "pycuda"]
+HEAVY = ["av", "onnxruntime", "openvino", "cupy", "torch", "matplotlib", "tqdm", "cv2", "PIL", "pycuda"]
 
 
 def signature(thing: Any) -> str:

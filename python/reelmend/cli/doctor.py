@@ -23,6 +23,7 @@ _OPTIONAL = {
     "pycuda": ("frames on an NVIDIA card, for programs that use it", "pip install pycuda"),
     "nvidia.dali": ("feeding decoded frames on a card", "pip install 'reelmend[dali]'"),
     "PyNvVideoCodec": ("decoding and encoding on a card", "pip install 'reelmend[nvcodec]'"),
+    "openvino": ("networks that enlarge, faster on the CPU", "pip install 'reelmend[openvino]'"),
     "tensorrt": ("networks on data-centre cards", "see NVIDIA's TensorRT pages"),
     "tensorrt_rtx": ("networks on GeForce and RTX cards", "see NVIDIA's TensorRT-RTX pages"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -63,11 +63,21 @@ class Request:
         return f"{self.network.name}/{self.part.name} {self.precision}"
 
 
+def check_ports(request: Request, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Raise EngineError unless a graph's inputs and outputs are those that the part's description names."""
+    for way, names, expected in (
+        ("inputs", inputs, request.part.inputs),
+        ("outputs", outputs, request.part.outputs),
+    ):
+        if sorted(names) != sorted(p.name for p in expected):
+            raise EngineError(f"{request.words}: its {way} are {list(names)}; expected {[p.name for p in expected]}")
+
+
 class Engine(ABC):
     """A part of a network that can run: named buffers in, named buffers out. Not thread-safe.
 
     inputs, outputs  shapes at the size it was opened for
-    backend          "onnxruntime", "tensorrt", "tensorrt_rtx" ...; `precision`, `device` as they came to be
+    backend          "onnxruntime", "openvino", "tensorrt" ...; `precision`, `device` as they came to be
     memory           bytes of activations and weights it holds, as far as its backend tells
     fallbacks        what was wanted and is not used, and why
     """
@@ -164,9 +174,13 @@ class Backend(ABC):
     records: bool = False
     precisions: tuple[Precision, ...] = ("fp32",)  # tried in this order
 
+    def offered(self, network: Network, device: str) -> bool:
+        """Whether "auto" considers it there at all. Of what is not offered a plan says nothing."""
+        return device != "cpu" or not self.builds
+
     @abstractmethod
     def why_not(self, device: str) -> str:
-        """Why it cannot run on this device here; "" if it can."""
+        """Why it cannot run on this device here; "" if it can. May raise MissingExtraError where it is not offered."""
 
     @abstractmethod
     def identity(self, request: Request) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -13,7 +12,8 @@ from ..errors import ArrayError, EngineBuildError, EngineError
 from ..frame import Array
 from ..ops._dispatch import empty, is_cuda, stream_of
 from ..ops._memory import gpu_of
-from .engine import Backend, Engine, Request
+from .engine import Backend, Engine, Request, check_ports
+from .host import HostEngine, cores
 
 __all__ = ["OnnxRuntime"]
 
@@ -22,11 +22,6 @@ def _ort() -> Any:
     ort = import_module("onnxruntime")
     ort.set_default_logger_severity(3)  # what matters comes as an exception
     return ort
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class OnnxRuntime(Backend):
@@ -77,52 +72,17 @@ def _session(request: Request, onnx: bytes, more: Mapping[str, str] | None = Non
         raise EngineBuildError(f"{request.words}: ONNX Runtime refuses it", [" ".join(str(error).split())]) from error
     if session.get_providers()[0] != name:
         raise EngineError(f"{request.words}: ONNX Runtime did not take {name}; its own log says why")
-    for way, given, expected in (
-        ("inputs", session.get_inputs(), request.part.inputs),
-        ("outputs", session.get_outputs(), request.part.outputs),
-    ):
-        names = [p.name for p in given]
-        if sorted(names) != sorted(p.name for p in expected):
-            raise EngineError(f"{request.words}: its {way} are {names}; expected {[p.name for p in expected]}")
+    check_ports(request, [p.name for p in session.get_inputs()], [p.name for p in session.get_outputs()])
     return session
 
 
-class _CpuEngine(Engine):
-    """On the CPU: inputs and outputs are bound where they lie, nothing is copied."""
-
+class _CpuEngine(HostEngine):
     backend = "onnxruntime"
 
     def __init__(self, request: Request, onnx: bytes) -> None:
         self._session = _session(request, onnx)
         self._binding = self._session.io_binding()
-        self._bound: tuple[int, ...] = ()
         super().__init__(request)
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None, stream: Any = None
-    ) -> dict[str, Array]:
-        results = {
-            name: np.empty(shape, np.float32) for name, shape in self.outputs.items() if name not in (outputs or {})
-        }
-        results.update(outputs or {})
-        self.checked(inputs, self.inputs, "inputs")
-        self.checked(results, self.outputs, "outputs")
-        where = tuple(_address(self, n, x) for n, x in inputs.items()) + tuple(
-            _address(self, n, x) for n, x in results.items()
-        )
-        if where != self._bound:
-            self._bind(inputs, results)
-            self._bound = where
-        try:
-            self._session.run_with_iobinding(self._binding)
-        except Exception as error:
-            self._bound = ()
-            raise EngineError(f"{self.request.words}: the run failed: {' '.join(str(error).split())}") from error
-        return results
-
-    def resize(self, size: tuple[int, int]) -> None:
-        super().resize(size)
-        self._bound = ()
 
     def _bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         self._binding.clear_binding_inputs()
@@ -131,16 +91,11 @@ class _CpuEngine(Engine):
             for name, x in arrays.items():
                 bind(name, "cpu", 0, np.float32, x.shape, x.ctypes.data)
 
+    def _infer(self) -> None:
+        self._session.run_with_iobinding(self._binding)
+
     def close(self) -> None:
         self._binding = self._session = None
-
-
-def _address(engine: Engine, name: str, x: Array) -> int:
-    if not isinstance(x, np.ndarray):
-        raise ArrayError(f"{engine.request.words}: {name} is a {type(x).__name__}; this engine runs on NumPy arrays")
-    if not x.flags.c_contiguous:
-        raise ArrayError(f"{engine.request.words}: {name} is strided; expected a C-contiguous array")
-    return int(x.ctypes.data)
 
 
 class _CudaEngine(Engine):

@@ -17,11 +17,14 @@ from .engine import Backend, Built, Engine, Request, Told, unrecorded
 from .graph import SharedMemory
 from .network import PRECISIONS, Network, Precision, Size
 from .onnxruntime import OnnxRuntime
+from .openvino import OpenVino
 from .tensorrt import TensorRT
 
 __all__ = ["BACKENDS", "EnginePlan", "build_ahead", "open_engine", "plan_engine"]
 
-BACKENDS: dict[str, Backend] = {b.name: b for b in (TensorRT("tensorrt"), TensorRT("tensorrt_rtx"), OnnxRuntime())}
+BACKENDS: dict[str, Backend] = {
+    b.name: b for b in (TensorRT("tensorrt"), TensorRT("tensorrt_rtx"), OpenVino(), OnnxRuntime())
+}
 
 Choice = Literal["auto", "fp32", "mixed", "fp16", "int8"]
 
@@ -55,7 +58,7 @@ class EnginePlan:
 def _candidates(
     network: Network, part: str, device: str, precision: Choice, backend: str
 ) -> Iterator[tuple[Backend, Precision, str]]:
-    """(backend, precision, why not), the best first: on a GPU TensorRT, then its RTX form, then ONNX Runtime."""
+    """(backend, precision, why not), the best first: TensorRT, then its RTX form; on a CPU OpenVINO; ONNX Runtime."""
     if precision not in ("auto", *PRECISIONS):
         raise OptionError(f"precision is {precision!r}; expected auto, {', '.join(PRECISIONS)}")
     if backend != "auto" and backend not in BACKENDS:
@@ -63,7 +66,7 @@ def _candidates(
     gpu_of(device)  # refuses a word that is no device
     files = network.part(part).files
     for b in [BACKENDS[backend]] if backend != "auto" else BACKENDS.values():
-        if device == "cpu" and b.builds and backend == "auto":
+        if backend == "auto" and not b.offered(network, device):
             continue
         why = b.why_not(device)
         wanted = b.precisions if precision == "auto" else (precision,)
@@ -140,7 +143,8 @@ def _nothing(network: Network, part: str, device: str, tried: list[tuple[str, st
 
 def _kept(backend: Backend, request: Request) -> bool:
     """Whether the cache holds something of it: a plan, or the figures that show that it may be trusted."""
-    return backend.builds or not (request.device == "cpu" and request.precision == "fp32")
+    reference = backend.name == OnnxRuntime.name and request.device == "cpu" and request.precision == "fp32"
+    return not reference
 
 
 def _fields(backend: Backend, request: Request, onnx: bytes) -> dict[str, Any]:

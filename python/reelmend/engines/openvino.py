@@ -1,0 +1,143 @@
+"""OpenVINO: networks on the CPU, faster than the reference for small ones that enlarge pictures; an extra."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ..errors import EngineBuildError, MissingExtraError
+from ..frame import Array
+from .engine import Backend, Engine, Request, check_ports
+from .host import HostEngine, cores
+from .network import Network
+
+__all__ = ["OpenVino", "package"]
+
+
+def package() -> Any:
+    """OpenVINO, imported without its telemetry. Raises MissingExtraError where it is not installed."""
+    try:
+        if "openvino" in sys.modules:
+            return import_module("openvino")
+        with _untold():
+            return import_module("openvino")
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise
+        raise MissingExtraError("openvino", "openvino", "running networks with OpenVINO") from error
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """OpenVINO reports its import over the network, unless openvino_telemetry is not installed: as it seems here."""
+    name = "openvino_telemetry"
+    held = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if held is not None:
+            sys.modules[name] = held
+
+
+@cache
+def _core() -> Any:
+    return package().Core()
+
+
+class OpenVino(Backend):
+    """Compiles ONNX files in memory, in a tenth of a second: what it exports would load no faster, so none is kept."""
+
+    name = "openvino"
+    extra = "openvino"
+    precisions = ("fp32",)
+
+    def offered(self, network: Network, device: str) -> bool:
+        """For enlarging, where it is installed: it was no faster than the reference at finding flow."""
+        return device == "cpu" and network.task == "upscale" and find_spec("openvino") is not None
+
+    def why_not(self, device: str) -> str:
+        """Raises MissingExtraError where OpenVINO is not installed."""
+        if device != "cpu":
+            return f"OpenVINO runs on the CPU here, not on {device}"
+        try:
+            package()
+            _core()
+        except MissingExtraError:
+            raise
+        except Exception as error:  # of a broken installation; its library's own
+            return f"OpenVINO does not load: {_line(error)}"
+        return ""
+
+    def identity(self, request: Request) -> dict[str, str]:
+        """Version and kind of CPU: it decides which kernels run."""
+        return {
+            "builder": f"openvino {package().__version__}",
+            "cpu": str(_core().get_property("CPU", "FULL_DEVICE_NAME")).strip(),
+        }
+
+    def load(self, request: Request, onnx: bytes, plan: bytes | None) -> Engine:
+        return _OpenVinoEngine(request, onnx)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _compiled(request: Request, onnx: bytes) -> Any:
+    ov = package()
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": request.threads or cores(),
+        "INFERENCE_PRECISION_HINT": "f32",  # else bf16 on CPUs that have it
+        # Pinned threads would keep to cores on which decoding, encoding and our own kernels run as well.
+        "ENABLE_CPU_PINNING": False,
+    }
+    try:
+        model = _core().read_model(onnx, b"")
+        check_ports(request, [p.any_name for p in model.inputs], [p.any_name for p in model.outputs])
+        low, _, high = request.sizes
+        model.reshape(
+            {
+                port.name: ov.PartialShape(
+                    [ov.Dimension(*ends) for ends in zip(port.at(low), port.at(high), strict=True)]
+                )
+                for port in request.part.inputs
+            }
+        )
+        return _core().compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise EngineBuildError(f"{request.words}: OpenVINO refuses it", [_line(error)]) from error
+
+
+class _OpenVinoEngine(HostEngine):
+    backend = "openvino"
+
+    def __init__(self, request: Request, onnx: bytes) -> None:
+        self._request = _compiled(request, onnx).create_infer_request()
+        super().__init__(request)
+
+    def _bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        tensor = package().Tensor
+        for arrays in (inputs, outputs):
+            for name, x in arrays.items():
+                # By address, since it does not take read-only arrays
+                memory = (ctypes.c_float * x.size).from_address(x.ctypes.data)
+                self._request.set_tensor(
+                    name, tensor(np.ctypeslib.as_array(memory).reshape(x.shape), shared_memory=True)
+                )
+
+    def _infer(self) -> None:
+        self._request.infer()
+
+    def close(self) -> None:
+        self._request = None
