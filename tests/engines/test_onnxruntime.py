@@ -1,5 +1,8 @@
 """ONNX Runtime on the CPU: bound buffers, sizes, threads, refusals."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -117,3 +120,17 @@ def test_ports_must_be_those_of_the_description(tiny):
 def test_without_a_cuda_provider_it_says_so():
     assert OnnxRuntime().why_not("cpu") == ""
     assert "no CUDA provider" in OnnxRuntime().why_not("cuda")
+
+
+def test_nothing_is_reported_to_anyone(tmp_path):
+    """It would keep what it has to report in the home's cache."""
+    script = (
+        "import os, numpy as np\n"
+        "from reelmend.engines import open_engine\n"
+        "with open_engine('lite-x2', size=(16, 16), backend='onnxruntime') as engine:\n"
+        "    engine.run({'x': np.zeros((1, 3, 16, 16), np.float32)})\n"
+        "assert 'ORT_DISABLE_TELEMETRY' not in os.environ\n"
+    )
+    env = {"HOME": str(tmp_path), "PATH": ""}
+    subprocess.run([sys.executable, "-W", "error", "-c", script], env=env, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -19,9 +22,26 @@ __all__ = ["OnnxRuntime"]
 
 
 def _ort() -> Any:
-    ort = import_module("onnxruntime")
+    if "onnxruntime" not in sys.modules:
+        with _untold():
+            import_module("onnxruntime")
+    ort = sys.modules["onnxruntime"]
     ort.set_default_logger_severity(3)  # what matters comes as an exception
     return ort
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """ONNX Runtime from 1.32 on reports its use over the network, unless this is set when it is imported."""
+    name = "ORT_DISABLE_TELEMETRY"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 class OnnxRuntime(Backend):
