@@ -20,6 +20,7 @@ from reelmend.media import open_source
 
 SHIPPED = "lite-x2"
 SIZE = ("--size", "64x48")
+ORT = ("--backend", "onnxruntime")  # always there, whatever else is
 
 # what exporting with this torch warns of
 importing = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -174,12 +175,13 @@ def test_show_says_what_is_missing_and_where_it_lies(capsys: pytest.CaptureFixtu
 
 
 def test_on_a_cpu_there_is_nothing_to_build(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "build", SHIPPED, *SIZE) == (0, f"{SHIPPED}/main fp32, 64x48: ready on onnxruntime, cpu\n", "")
+    ready = f"{SHIPPED}/main fp32, 64x48: ready on onnxruntime, cpu\n"
+    assert run(capsys, "build", SHIPPED, *SIZE, *ORT) == (0, ready, "")
     assert EngineCache().list() == ()
 
 
 def test_what_is_compared_is_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("build", SHIPPED, *SIZE, "--precision", "fp16")
+    words = ("build", SHIPPED, *SIZE, *ORT, "--precision", "fp16")
     ready = f"{SHIPPED}/main fp16, 64x48: ready on onnxruntime, cpu\n"
     status, said, told = run(capsys, *words)
     assert (status, said) == (0, ready)
@@ -191,7 +193,7 @@ def test_what_is_compared_is_kept_and_shown(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_range_of_sizes(capsys: pytest.CaptureFixture[str]) -> None:
-    more = ("--precision", "mixed", "--smallest", "32x24", "--largest", "128x96")
+    more = (*ORT, "--precision", "mixed", "--smallest", "32x24", "--largest", "128x96")
     assert run(capsys, "build", SHIPPED, *SIZE, *more)[0] == 0
     (kept,) = EngineCache().list()
     assert kept.fields["shapes"] == {"x": [[1, 3, 24, 32], [1, 3, 48, 64], [1, 3, 96, 128]]}
@@ -237,7 +239,9 @@ def test_a_card_that_is_not_served(capsys: pytest.CaptureFixture[str]) -> None:
         (["--target", "8.6", "--backend", "onnxruntime"], 2, "tensorrt_rtx alone builds for cards that are not here"),
         (["--backend", "tensorrt"], 1, "TensorRT runs on NVIDIA GPUs, not on a CPU"),
         (["--precision", "int8"], 1, "no int8 file; it has fp16, fp32, mixed"),
-        (["--smallest", "128x96"], 1, "64x48 is not a size this engine was opened for: 128x96 to 64x48"),
+        (["--backend", "ncnn"], 2, "backend is 'ncnn'; expected auto, tensorrt, "),
+        (["--device", "gpu"], 2, "device is 'gpu'; expected 'cpu', 'cuda' or 'cuda:N'"),
+        ([*ORT, "--smallest", "128x96"], 1, "64x48 is not a size this engine was opened for: 128x96 to 64x48"),
     ],
 )
 def test_what_cannot_be_built_is_one_line(
@@ -355,7 +359,7 @@ def test_what_a_builder_refuses_is_told(capsys: pytest.CaptureFixture[str], monk
 def test_verify_all_goes_on_after_what_is_broken(capsys: pytest.CaptureFixture[str], rtx_takes_all: None) -> None:
     assert run(capsys, "verify")[0] == 0
     folder = broken("a-broken-one")
-    assert run(capsys, "build", SHIPPED, *SIZE, "--precision", "fp16")[0] == 0
+    assert run(capsys, "build", SHIPPED, *SIZE, *ORT, "--precision", "fp16")[0] == 0
     (kept,) = EngineCache().list()
     (kept.folder / "engine.plan").write_bytes(b"more than was written")
     status, said, told = run(capsys, "verify")
@@ -373,7 +377,7 @@ def test_verify_all_goes_on_after_what_is_broken(capsys: pytest.CaptureFixture[s
 def kept(capsys: pytest.CaptureFixture[str]) -> dict[str, Path]:
     """Two engines, by precision; fp16 was last used ten days ago."""
     for precision in ("fp16", "mixed"):
-        assert run(capsys, "build", SHIPPED, *SIZE, "--precision", precision)[0] == 0
+        assert run(capsys, "build", SHIPPED, *SIZE, *ORT, "--precision", precision)[0] == 0
     folders = {str(r.fields["precision"]): r.folder for r in EngineCache().list()}
     manifest = folders["fp16"] / "manifest.json"
     when = manifest.stat().st_mtime - 10 * 86400
@@ -595,7 +599,7 @@ def test_what_is_exported_is_found_by_its_path(capsys: pytest.CaptureFixture[str
     network = find(to / SHIPPED)
     assert network.folder == to / SHIPPED
     assert network.onnx("main", "fp16") == find(SHIPPED).onnx("main", "fp16")
-    status, said, _ = run(capsys, "build", to / SHIPPED, *SIZE)
+    status, said, _ = run(capsys, "build", to / SHIPPED, *SIZE, *ORT)
     assert (status, said) == (0, f"{SHIPPED}/main fp32, 64x48: ready on onnxruntime, cpu\n")
 
 

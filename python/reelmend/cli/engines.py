@@ -110,9 +110,10 @@ def _add_building(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     precision = "auto takes the fastest that agrees with the fp32 reference (default)"
     p.add_argument("--precision", default="auto", choices=("auto", "fp32", "mixed", "fp16", "int8"), help=precision)
-    p.add_argument(
-        "--backend", default="auto", choices=("auto", "tensorrt", "tensorrt_rtx", "onnxruntime"), help="what runs it"
+    backend = (
+        "what runs it, such as onnxruntime or tensorrt (default: auto, the best that 'reelmend doctor' finds here)"
     )
+    p.add_argument("--backend", default="auto", metavar="NAME", help=backend)
     p.add_argument(
         "--target",
         action="append",
