@@ -1,12 +1,12 @@
-"""What an engine costs beside the runtime under it, how fast it starts, and what would be faster.
+"""What an engine costs beside the runtime under it, how fast it starts, and which backend is faster on the CPU.
 
     python benchmarks/engines.py [--quick] [--json benchmarks/results/engines.json]
 
 overhead   Engine.run on arrays of the host beside a bare call of the ONNX Runtime session under it, same buffers
-start      a new process: from the first import to an engine that is ready, and to its first result
-peers      the same network in OpenVINO (where it is installed), fp32, as many threads; int8 where the network has it
+start      a new process: from the first import to an engine that is ready, and to its first result; each backend
+backends   the engine on OpenVINO (where its extra is installed) beside ONNX Runtime, fp32, and int8 where there is one
 tiles      the stage Upscale, 540 to 1080 lines, in parts of several sizes and whole
-Peers take turns with ours; ratios are of one round, then median and quartiles.
+Those compared take turns; ratios are of one round, then median and quartiles.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,12 @@ import numpy as np
 from reelmend import Stream, Upscale
 from reelmend.analyze.benchmark import Comparison, Row, alternate, compare, document, table, write
 from reelmend.engines import Network, networks, open_engine
-from reelmend.engines.onnxruntime import cores
+from reelmend.engines.host import cores
 from reelmend.frame import Colour, Frame, Matrix, PixelFormat, Range
 
 HD = (720, 1280)
 SMALL = (540, 960)
+BACKENDS = ("openvino", "onnxruntime") if find_spec("openvino") else ("onnxruntime",)
 
 Figures = tuple[list[Row], list[Comparison]]
 
@@ -56,7 +60,7 @@ def overhead(network: Network, rounds: int) -> Figures:
     options.intra_op_num_threads = cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     bare = onnxruntime.InferenceSession(network.onnx(), options, providers=["CPUExecutionProvider"])
-    engine = open_engine(network, size=HD)
+    engine = open_engine(network, size=HD, backend="onnxruntime")
     given = {name: picture(HD) for name in engine.inputs}
     made = {name: np.empty(shape, np.float32) for name, shape in engine.outputs.items()}
     binding = bare.io_binding()
@@ -77,49 +81,36 @@ import time
 begin = time.perf_counter()
 import numpy as np
 from reelmend.engines import open_engine
-engine = open_engine({name!r}, size=(540, 960))
+engine = open_engine({name!r}, size=(540, 960), backend={backend!r})
 ready = time.perf_counter() - begin
 engine.run({{n: np.zeros(s, np.float32) for n, s in engine.inputs.items()}})
 print(ready, time.perf_counter() - begin)
 """
 
 
-def start(network: Network, rounds: int) -> Row:
-    """Seconds in a new process, once what it reads is in memory."""
+def start(network: Network, backend: str, rounds: int) -> Row:
+    """Seconds in a new process, once what it reads is in memory and its engine was accepted."""
     taken = []
     for _ in range(rounds + 1):
-        command = [sys.executable, "-c", _START.format(name=network.name)]
+        command = [sys.executable, "-c", _START.format(name=network.name, backend=backend)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         taken.append([float(word) for word in out.split()])
     ready, first = np.median(taken[1:], axis=0)
     values: dict[str, float | None] = {"ready_s": float(ready), "first_result_s": float(first)}
-    return Row(f"start: {network.name}, 960x540", "engine", values)
+    return Row(f"start: {network.name}, 960x540, {backend}", "engine", values)
 
 
-def peers(network: Network, rounds: int) -> Figures:
-    engine = open_engine(network, size=SMALL)
-    given = {name: picture(SMALL) for name in engine.inputs}
-    made = {name: np.empty(shape, np.float32) for name, shape in engine.outputs.items()}
-    calls: dict[str, Callable[[], object]] = {"engine": lambda: engine.run(given, made)}
-    if "int8" in network.part().files:
-        small = open_engine(network, size=SMALL, precision="int8")
-        calls["engine, int8"] = lambda: small.run(given, made)
-    try:
-        import openvino
-    except ImportError:
-        pass
-    else:
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": cores(),
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
-        core = openvino.Core()
-        model = core.read_model(str(network.file()))
-        model.reshape({name: list(x.shape) for name, x in given.items()})
-        request = core.compile_model(model, "CPU", settings).create_infer_request()
-        calls["openvino"] = lambda: request.infer(given, share_inputs=True)
-    return _timed(f"peers: {network.name}, 960x540", calls, "engine", rounds)
+def backends(network: Network, rounds: int) -> Figures:
+    calls: dict[str, Callable[[], object]] = {}
+    for backend in BACKENDS:
+        for precision in ("fp32", "int8"):
+            if precision not in network.part().files:
+                continue
+            engine = open_engine(network, size=SMALL, backend=backend, precision=precision)
+            given = {name: picture(SMALL) for name in engine.inputs}
+            made = {name: np.empty(shape, np.float32) for name, shape in engine.outputs.items()}
+            calls[f"{backend}, {precision}"] = lambda e=engine, g=given, m=made: e.run(g, m)
+    return _timed(f"backends: {network.name}, 960x540", calls, next(iter(calls)), rounds)
 
 
 def _frames(size: tuple[int, int]) -> Iterator[Frame]:
@@ -147,8 +138,8 @@ def main() -> None:
     rows: list[Row] = []
     comparisons: list[Comparison] = []
     for network in upscalers():
-        rows.append(start(network, 1 if args.quick else 5))
-        for section in (overhead, peers, tiles):
+        rows += [start(network, backend, 1 if args.quick else 5) for backend in BACKENDS]
+        for section in (overhead, backends, tiles):
             more = section(network, rounds)
             rows, comparisons = rows + more[0], comparisons + more[1]
     cells = [[f"{r.case} / {r.method}", *(f"{k} {v:.3f}" for k, v in r.values.items() if v is not None)] for r in rows]
@@ -158,10 +149,8 @@ def main() -> None:
     if args.json:
         more_versions: dict[str, Any] = {}
         for name in ("onnxruntime", "openvino"):
-            try:
-                more_versions[name] = __import__(name).__version__
-            except ImportError:
-                continue
+            with suppress(PackageNotFoundError):
+                more_versions[name] = version(name)
         settings = {"rounds": rounds, "threads": cores()}
         write(args.json, document("engines", rows, comparisons, settings=settings, more_versions=more_versions))
 

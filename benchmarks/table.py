@@ -265,7 +265,7 @@ def feeding(document: Document) -> str:
 
 
 def engines(document: Document) -> str:
-    """What an engine costs, how fast it starts, and its peers."""
+    """What an engine costs, how fast it starts, and on which backend it is faster."""
     ratios = {(c["case"], c["ours"], c["peer"]): c for c in document["comparisons"]}
     ours = {c["case"]: c["ours"] for c in document["comparisons"]}
     body, starts = [], []
@@ -278,7 +278,7 @@ def engines(document: Document) -> str:
             continue
         other = ratios.get((case, ours[case], method))
         body.append([f"{case}: {method}", f"{v['ms']:.0f}", ratio(other) if other else ""])
-    head = ["", "ms", "the engine (for tiles: whole frames) is so many times as fast"]
+    head = ["", "ms", "the engine (backends: on OpenVINO; tiles: whole frames) is so many times as fast"]
     return "\n\n".join([markdown(head, body), *starts, measured(document, "onnxruntime", "openvino", "numpy")])
 
 

@@ -19,6 +19,14 @@ from reelmend.ops._memory import holder
 Array = Any
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's cache of engines; what one test had accepted serves the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REELMEND_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def material() -> Path:
     """The folder of test material: REELMEND_MATERIAL, or ../shared/material beside the repository."""

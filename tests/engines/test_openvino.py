@@ -75,6 +75,8 @@ def test_a_dynamic_engine_takes_all_sizes_between_its_ends(lite):
 def test_a_static_engine_takes_one_size(lite):
     with opened(lite) as engine, pytest.raises(EngineError, match="20x20 is not a size"):
         engine.resize((20, 20))
+    with pytest.raises(EngineError, match="52x36 is not a size this engine was opened for: 64x64 to 52x36"):
+        opened(lite, smallest=(64, 64))
 
 
 @pytest.mark.extra("openvino")

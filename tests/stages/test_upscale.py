@@ -1,5 +1,6 @@
 """Upscale: formats, tiles without seams, plans, refusals. The network of these tests is a stand-in made of one op."""
 
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -125,7 +126,8 @@ def test_tiles_have_no_seams(network, width, height):
         assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
 
 
-def test_the_plan_tells_network_backend_tiles_and_memory(network):
+def test_the_plan_tells_network_backend_tiles_and_memory(network, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
     info = VideoInfo(1920, 1080)
     plan = Stream.planned([Upscale(network=network, tile=256)], info, "cpu")
     declared = plan.stages[0][1]

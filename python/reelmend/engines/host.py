@@ -23,10 +23,7 @@ def cores() -> int:
 
 
 class HostEngine(Engine):
-    """Runs on NumPy arrays, through a binding of their addresses.
-
-    A runtime under it sets up all that `_bind` and `_infer` need before it calls __init__.
-    """
+    """Runs on NumPy arrays, through a binding of their addresses."""
 
     def __init__(self, request: Request) -> None:
         self._bound: tuple[int, ...] = ()

@@ -100,9 +100,9 @@ class _CpuEngine(HostEngine):
     backend = "onnxruntime"
 
     def __init__(self, request: Request, onnx: bytes) -> None:
+        super().__init__(request)
         self._session = _session(request, onnx)
         self._binding = self._session.io_binding()
-        super().__init__(request)
 
     def _bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         self._binding.clear_binding_inputs()

@@ -136,9 +136,8 @@ def plan_engine(
 
 def _nothing(network: Network, part: str, device: str, tried: list[tuple[str, str]]) -> DeviceError:
     said = "; ".join(f"{name}: {why}" for name, why in tried) or "it has no file that a backend takes"
-    return DeviceError(
-        f"{network.name}/{part} cannot run on {device}: {said}; use device='cpu', or see 'reelmend doctor'"
-    )
+    other = "backend='auto'" if device == "cpu" else "device='cpu'"
+    return DeviceError(f"{network.name}/{part} cannot run on {device}: {said}; use {other}, or see 'reelmend doctor'")
 
 
 def _kept(backend: Backend, request: Request) -> bool:
@@ -183,7 +182,8 @@ def open_engine(
     size       (rows, columns) of its pictures; padded up to the part's multiple: `engine.size` tells
     device     "cpu", "cuda" or "cuda:N"
     precision  "auto" takes the fastest that passes: fp16, then mixed, then fp32 on a GPU; fp32 on a CPU
-    backend    "auto", "tensorrt", "tensorrt_rtx" or "onnxruntime"
+    backend    "auto", "tensorrt", "tensorrt_rtx", "openvino" or "onnxruntime". On a CPU "auto" is OpenVINO for networks
+               that enlarge, where its extra is installed, else ONNX Runtime
     smallest, largest   sizes between which `engine.resize` may change it; unless given, the engine is for one size
     threads    on a CPU; 0: one a core
     told       is called with a line for each thing that takes long or was not taken
@@ -192,7 +192,8 @@ def open_engine(
 
     `engine.fallbacks` tells what was wanted and not used. Raises NetworkError for a network that is not there or is
     broken, EngineBuildError with everything the builder refused, EngineRejected if it differs from the reference by
-    more than its bar (with precision="auto": when the last one does), DeviceError where nothing runs on the device.
+    more than its bar (with precision="auto": when the last one does), DeviceError where nothing runs on the device,
+    MissingExtraError for "openvino" where it is not installed.
     """
     net = find(network) if isinstance(network, str) else network
     say = told or (lambda line: None)

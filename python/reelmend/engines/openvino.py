@@ -123,8 +123,8 @@ class _OpenVinoEngine(HostEngine):
     backend = "openvino"
 
     def __init__(self, request: Request, onnx: bytes) -> None:
-        self._request = _compiled(request, onnx).create_infer_request()
         super().__init__(request)
+        self._request = _compiled(request, onnx).create_infer_request()
 
     def _bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         tensor = package().Tensor
