@@ -25,11 +25,13 @@ from typing import Any
 import numpy as np
 
 from gpu_device import Clock, Gpu, Timing, found, placed
-from reelmend import Deflicker, Stream
+from reelmend import Deflicker, Stream, Upscale
 from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.analyze.opcases import each, op_cases
 from reelmend.cli.bench import frames
+from reelmend.errors import ReelmendError
 from reelmend.frame import Frame
+from reelmend.stage import Stage
 from schema import RESULTS, problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +39,7 @@ SIZES = ((1920, 1080), (3840, 2160))
 RAGGED = (318, 242)
 LARGE = 1 << 29  # bytes that a large copy moves
 MODES = ("film", "live")
+ENLARGED = ((960, 540), (1920, 1080))  # to twice their size
 # Where tests marked gpu are. Those of media need PyAV, which ops and stages do not.
 TESTS = ("tests/ops", "tests/stages", "tests/engines", *(("tests/media",) if find_spec("av") else ()))
 TESTS_LIMIT = 300  # seconds
@@ -44,11 +47,15 @@ TESTS_LIMIT = 300  # seconds
 
 @dataclass
 class Machine:
-    """What sections work with: `gpus` is one GPU, through each library that can hold its arrays."""
+    """What sections work with: `gpus` is one GPU, through each library that can hold its arrays.
+
+    faults  what is wrong; `absent`: what could not be measured, and why
+    """
 
     info: dict[str, Any]
     gpus: list[Gpu]
     faults: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.gpus[0], int(self.info["l2_cache"]))
@@ -128,17 +135,50 @@ def stages(machine: Machine, size: tuple[int, int] = SIZES[0], count: int = 84, 
     stock = list(frames(width, height, 24))
     for mode in MODES:
         case = f"deflicker {mode}, {width}x{height}"
-        expected = _through(mode, "cpu", stock, count)
+        stage = Deflicker(mode=mode)
+        expected = _through(stage, "cpu", stock, count)
         for gpu in machine.gpus:
             held = [_held(gpu, frame) for frame in stock]
             different = 0
-            for a, b in zip(expected, _through(mode, "cuda", held, count), strict=True):
+            for a, b in zip(expected, _through(stage, "cuda", held, count), strict=True):
                 different += any(differing(p, gpu.get(q)) for p, q in zip(a.planes, b.planes, strict=True))
             if different:
                 machine.faults.append(f"{case}, {gpu.library}: {different} of {count} frames are not the CPU's")
             yield Row(f"parity: {case}", gpu.library, {"frames": count, "different": different})
-            yield Row(case, gpu.library, {"fps": _speed(mode, "cuda", held, seconds, gpu)})
-        yield Row(case, "cpu", {"fps": _speed(mode, "cpu", stock, seconds)})
+            yield Row(case, gpu.library, {"fps": _speed(stage, "cuda", held, seconds, gpu)})
+        yield Row(case, "cpu", {"fps": _speed(stage, "cpu", stock, seconds)})
+
+
+def enlarging(machine: Machine, count: int = 12, seconds: float = 3.0) -> Iterator[Row]:
+    """Upscale by the network that it takes by default, end to end, with a graph for each frame and without.
+
+    recorded   whether there was a graph. Without, the backend may still have one for a run of its network
+    different  frames that are not the same to the bit with and without
+    """
+    stages = {"graph": Upscale(), "no graph": Upscale(graphs=False)}
+    for width, height in ENLARGED:
+        case = f"upscale to {2 * width}x{2 * height}"
+        stock = list(frames(width, height, 8))
+        for gpu in machine.gpus:
+            held = [_held(gpu, frame) for frame in stock]
+            made: dict[str, list[list[Any]]] = {}
+            for how, stage in stages.items():
+                try:
+                    stream, source = Stream([stage], device="cuda"), _endless(held)
+                    outs = [out for _ in range(count) for out in stream.push(next(source))]
+                    fps = _speed(stage, "cuda", held, seconds, gpu)
+                except (ReelmendError, ImportError) as error:
+                    machine.absent.append(f"{case}, {gpu.library}, {how}: {error}")
+                    continue
+                made[how] = [[gpu.get(plane) for plane in out.planes] for out in outs]
+                recorded = how == "graph" and not any("graph" in fallback.wanted for fallback in stream.fallbacks)
+                yield Row(f"{case}, {how}", gpu.library, {"fps": fps, "recorded": float(recorded)})
+            if len(made) == len(stages):
+                both = zip(made["graph"], made["no graph"], strict=True)
+                different = sum(any(map(differing, a, b)) for a, b in both)
+                if different:
+                    machine.faults.append(f"{case}, {gpu.library}: {different} of {count} frames change with a graph")
+                yield Row(f"graph or none: {case}", gpu.library, {"frames": count, "different": different})
 
 
 def _held(gpu: Gpu, frame: Frame) -> Frame:
@@ -152,14 +192,14 @@ def _endless(stock: list[Frame]) -> Iterator[Frame]:
         t += 1
 
 
-def _through(mode: Any, device: str, stock: list[Frame], count: int) -> list[Frame]:
-    stream, source = Stream([Deflicker(mode=mode)], device=device), _endless(stock)
+def _through(stage: Stage, device: str, stock: list[Frame], count: int) -> list[Frame]:
+    stream, source = Stream([stage], device=device), _endless(stock)
     return [out for _ in range(count) for out in stream.push(next(source))] + stream.flush()
 
 
-def _speed(mode: Any, device: str, stock: list[Frame], seconds: float, gpu: Gpu | None = None) -> float:
+def _speed(stage: Stage, device: str, stock: list[Frame], seconds: float, gpu: Gpu | None = None) -> float:
     """Frames a second once the stage's window is full, all work on the GPU done."""
-    stream, source = Stream([Deflicker(mode=mode)], device=device), _endless(stock)
+    stream, source = Stream([stage], device=device), _endless(stock)
     wait = gpu.wait if gpu is not None else lambda: None
     while not stream.push(next(source)):
         pass
@@ -196,7 +236,7 @@ def suite(machine: Machine) -> Iterator[Row]:
         yield Row("tests marked gpu", "pytest", values)
 
 
-SECTIONS = (copies, parity, bandwidth, stages, suite)
+SECTIONS = (copies, parity, bandwidth, stages, enlarging, suite)
 
 
 def here() -> Machine:
@@ -234,6 +274,7 @@ def result(machine: Machine, rows: list[Row]) -> dict[str, Any]:
         "depth": 8,
         "arrays": [gpu.library for gpu in machine.gpus],
         "faults": machine.faults,
+        "absent": machine.absent,
     }
     made = document(name_of(machine.info["name"]), rows, settings=settings, more_versions=versions)
     made["machine"]["gpu"] = machine.info
@@ -277,6 +318,8 @@ def main() -> int:
     path = Path(args.out or RESULTS) / f"{made['benchmark']}.json"
     write(path, made)
     print(f"\n{machine.info['name']}\n\n{show(rows)}\n\n{path}")
+    for missing in machine.absent:
+        print(f"not measured: {missing}")
     for fault in machine.faults:
         print(f"make gpu: {fault}", file=sys.stderr)
     return 1 if machine.faults else 0

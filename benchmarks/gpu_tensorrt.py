@@ -81,9 +81,8 @@ def measured(machine: Machine, backend: TensorRT, request: Request) -> Row:
         t = machine.clock.time([lambda: engine.run(held, outputs)] * 4)
         values |= {"engine_us": 1e6 * t.seconds, "q1_us": 1e6 * t.q1, "q3_us": 1e6 * t.q3}
         values |= {"queueing_us": 1e6 * t.queueing, "starved_rounds": t.starved}
-        why = getattr(engine, "why_not_recorded", "")
-        if why:
-            machine.faults.append(f"{request.words}: not recorded: {why}")
+        if engine.why_not_recorded:
+            machine.faults.append(f"{request.words}: not recorded: {engine.why_not_recorded}")
     if values["replay_differs"]:
         machine.faults.append(f"{request.words}: {values['replay_differs']} samples change when it is replayed")
     return Row(_case(request), backend.name, values)

@@ -18,6 +18,7 @@ import pytest
 from reelmend import Stream, ops
 from reelmend.analyze.benchmark import Row
 from reelmend.analyze.opcases import OpCase, each
+from reelmend.errors import DeviceError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
@@ -206,6 +207,42 @@ def test_a_stage_is_compared_and_timed(gpu, small, monkeypatch):
     different = {row.method: row.values["different"] for row in rows if "different" in row.values}
     assert different == {"cupy": 0, "torch": 70}
     assert len(machine.faults) == 2
+
+
+def test_enlarging_is_compared_with_and_without_graphs(gpu, small, monkeypatch):
+    class Worse(Pretended):
+        """Every frame that comes home is another."""
+
+        def get(self, array):
+            self.log.append("get")
+            return np.asarray(array) + np.uint8(len(self.log) % 251)
+
+    machine = gpu.Machine(dict(INFO), [Pretended(), Worse("torch")])
+    monkeypatch.setattr(gpu, "ENLARGED", ((48, 32),))
+    monkeypatch.setattr(gpu, "Stream", lambda stages, device: Stream(stages))
+    rows = {(row.case, row.method): row.values for row in gpu.enlarging(machine, 4, 0.01)}
+    for method, different in (("cupy", 0), ("torch", 4)):
+        for how, recorded in (("graph", 1), ("no graph", 0)):
+            values = rows.pop((f"upscale to 96x64, {how}", method))
+            assert values["fps"] > 0
+            assert values["recorded"] == recorded
+        assert rows.pop(("graph or none: upscale to 96x64", method)) == {"frames": 4, "different": different}
+    assert not rows
+    assert machine.faults == ["upscale to 96x64, torch: 4 of 4 frames change with a graph"]
+    assert machine.absent == []
+
+
+def test_enlarging_without_a_backend_is_told_and_no_fault(gpu, small, monkeypatch):
+    def fails(stages, device):
+        raise DeviceError("lite-x2/main cannot run on cuda")
+
+    machine = gpu.Machine(dict(INFO), [Pretended()])
+    monkeypatch.setattr(gpu, "Stream", fails)
+    assert list(gpu.enlarging(machine)) == []
+    assert machine.faults == []
+    assert len(machine.absent) == 4
+    assert machine.absent[0] == "upscale to 1920x1080, cupy, graph: lite-x2/main cannot run on cuda"
+    assert gpu.result(machine, [Row("a", "cuda", {"us": 1.0})])["settings"]["absent"] == machine.absent
 
 
 def test_the_clock_keeps_the_queue_filled_and_the_cache_cold(device):

@@ -102,7 +102,8 @@ def tiny(tmp_path):
 
 
 @pytest.fixture
-def machine():
+def machine(monkeypatch):
+    monkeypatch.setattr("reelmend.engines.engine.Engine.why_not_recorded", "")  # as TensorRT's
     timing = SimpleNamespace(seconds=1e-3, q1=1e-3, q3=2e-3, queueing=1e-5, starved=0)
 
     def timed(calls):

@@ -1,4 +1,4 @@
-"""What Upscale does for a frame as one chain on a pretended card: queued, recorded, replayed, and what is told of it."""
+"""What Upscale does for a frame as one chain, on a pretended card: queued, recorded, replayed, and what is told."""
 
 from __future__ import annotations
 
