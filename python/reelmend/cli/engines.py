@@ -24,8 +24,9 @@ __all__ = ["add_parser", "run"]
 
 _DESCRIPTION = """\
 A network is a folder of the catalogue: ONNX files and what is known of them. An engine is a network made ready for one
-machine, in one size and precision. On a CPU there is nothing to build; on a GPU engines are built once, compared with
-the fp32 reference, and kept. What differs by more than the network's bar is refused, and the next precision is tried.
+machine, in one size and precision. ONNX Runtime on a CPU in fp32 is the reference, with nothing to build. Others are
+made once, on a GPU or by OpenVINO, and compared with it; what was built and found is kept. What differs by more than
+the network's bar is refused, and the next precision is tried, or the next backend.
 """
 
 _EPILOG = """\
