@@ -175,8 +175,9 @@ def test_another_format_is_recorded_anew(cuda, stage, other):
     if other == "the colour":
         changed = changed.replace(colour=Colour(matrix=Matrix.SMPTE170M, range=Range.FULL))
     recorded = []
-    for frame in (picture(), changed):
-        on_card = held(cuda, frame)
+    first = held(cuda, picture())
+    second = first.replace(colour=changed.colour) if other == "the colour" else held(cuda, changed)
+    for frame, on_card in ((picture(), first), (changed, second)):
         for _ in range(3):
             done(cuda)
             same(there.push(on_card)[0], here.push(frame)[0])
