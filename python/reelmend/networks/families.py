@@ -19,6 +19,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("upscale.spanv2", "SPANV2"),
     ("upscale.disp", "DISP"),
     ("upscale.rt4ksr", "RT4KSR"),
+    # deflicker
+    ("deflicker.family", "BLAZE"),
     # interpolate and flow
     ("ebme", "EBME"),
     ("superslomo", "SUPERSLOMO"),

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from .. import ops
 from ..frame import Frame
+from .letterbox import Region
 from .rows import middle
 
-__all__ = ["FINE", "TILES", "Structure", "structure_of"]
+__all__ = ["FINE", "TILES", "Structure", "means_of", "structure_of"]
 
 FINE = (36, 64)  # rows, columns of the tiny picture
 TILES = (18, 32)  # the same at half the size
@@ -39,19 +40,29 @@ class Structure:
 
 def structure_of(frame: Frame) -> Structure:
     """The structure of a frame (any device)."""
-    fmt = frame.format
-    views = frame.planes[: 1 if fmt.kind == "gray" else 3]
-    rows = min(FINE[0], min(int(v.shape[0]) for v in views))
-    columns = min(FINE[1], min(int(v.shape[1]) for v in views))
-    means = [ops.to_host(ops.area_mean(v, (rows, columns))) for v in views]
-    if fmt.kind == "gray":
-        means *= 3
-    fine: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
-    if fmt.kind == "yuv":
-        fine = _to_rgb(fine, frame.coding, fmt.max_code)
+    views = frame.planes[: 1 if frame.format.kind == "gray" else 3]
+    rows, columns = (min(n, *(int(v.shape[axis]) for v in views)) for axis, n in enumerate(FINE))
+    fine = means_of(frame, (rows, columns))
     tiles = _halved(_halved(fine, 1), 2)
     luma = tiles[0] * np.float32(0.299) + tiles[1] * np.float32(0.587) + tiles[2] * np.float32(0.114)
     return Structure(fine, tiles, _ranks(luma), _texture(luma))
+
+
+def means_of(frame: Frame, grid: tuple[int, int], region: Region | None = None) -> NDArray[np.float32]:
+    """Means of R, G, B over the tiles of a grid laid over a frame (any device), or a region of it: (3, *grid), 0..1."""
+    fmt = frame.format
+    views = list(frame.planes[: 1 if fmt.kind == "gray" else 3])
+    if region is not None:
+        x0, y0, x1, y1 = region
+        sx, sy = fmt.subsampling if fmt.kind == "yuv" else (0, 0)
+        for k, plane in enumerate(views):
+            i, j = (sx, sy) if k else (0, 0)
+            views[k] = plane[y0 >> j : -(-y1 >> j), x0 >> i : -(-x1 >> i)]
+    means = [ops.to_host(ops.area_mean(v, grid)) for v in views]
+    if fmt.kind == "gray":
+        means *= 3
+    rgb: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
+    return _to_rgb(rgb, frame.coding, fmt.max_code) if fmt.kind == "yuv" else rgb
 
 
 def _halved(tiles: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

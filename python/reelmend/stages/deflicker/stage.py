@@ -9,15 +9,19 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engines import Network
 from ...errors import OptionError
+from ...fallback import Fallback
 from ...frame import Frame, VideoInfo
 from ...stage import Declaration, Finding, Stage, StageRuntime, State
 from ..letterbox import Letterbox, Region
 from ..shots import Shots
 from ..structure import FINE, TILES, structure_of
 from .apply import Brush, check_mask
+from .exposure import NEIGHBOURS, RADIUS, filtered_illumination
 from .item import Item
 from .light import light_of
+from .networks import PARTS, PAST, Networks, ahead_of, find_network, fits, plans_of
 from .signature import BINS, POINTS
 from .spatial import Spatial
 from .telling import tell
@@ -58,6 +62,10 @@ class Deflicker(Stage):
     protect    regions (x0, y0, x1, y1) in pixels that stay as they are, such as a logo
     mask       uint8 (height, width): how much of the correction to apply, 0 (none) to 255 (all)
     dither     8x8 ordered dither of the result, so that the fractional curve does not posterise
+    networks   whether the networks of BlazeBVD go on where equalisation acted: what it left of flicker, and light that
+               was clipped. True for all, or some of "global", "temporal", "local". They need 256 x 144 pixels or more
+               inside black bars, and wait for some frames more (none in mode "live")
+    network    which: a name of the catalogue (`reelmend engines list`), a network's folder, or a Network
     """
 
     name: ClassVar[str] = "deflicker"
@@ -73,6 +81,8 @@ class Deflicker(Stage):
     protect: tuple[Region, ...] = ()
     mask: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     dither: bool = True
+    networks: bool | tuple[str, ...] = False
+    network: str | Network = "blaze"
 
     def __post_init__(self) -> None:
         def check(name: str, ok: bool, expected: str) -> None:
@@ -93,6 +103,8 @@ class Deflicker(Stage):
         check("gate", self.gate in ("auto", "always"), "'auto' or 'always'")
         known = isinstance(self.cures, tuple) and set(self.cures) <= set(CURES) and len(self.cures) > 0
         check("cures", known, f"a tuple of some of {', '.join(CURES)}")
+        some = isinstance(self.networks, tuple) and set(self.networks) <= set(PARTS) and len(self.networks) > 0
+        check("networks", isinstance(self.networks, bool) or some, f"True, False or some of {', '.join(PARTS)}")
         check("flashes", self.flashes in ("keep", "remove"), "'keep' or 'remove'")
 
         def is_region(r: Any) -> bool:
@@ -109,8 +121,19 @@ class Deflicker(Stage):
                 raise OptionError(f"Deflicker: mask is {got}; expected a uint8 array (height, width)")
 
     @property
+    def _parts(self) -> tuple[str, ...]:
+        """The networks that go on."""
+        return PARTS if self.networks is True else self.networks or ()
+
+    @property
+    def _ahead(self) -> tuple[int, int]:
+        """Frames that equalisation waits for, and the networks after it."""
+        ahead = _LOOKAHEAD[self.mode] if self.lookahead is None else self.lookahead
+        return ahead, ahead_of(ahead) if self._parts else 0
+
+    @property
     def window(self) -> tuple[int, int]:
-        return self.past, _LOOKAHEAD[self.mode] if self.lookahead is None else self.lookahead
+        return self.past, sum(self._ahead)
 
     @property
     def deviation(self) -> float:
@@ -127,6 +150,18 @@ class Deflicker(Stage):
         past, future = self.window
         check_mask(self.mask, info.width, info.height)
         acts = "where flicker is found" if self.gate == "auto" else "on every frame"
+        notes = [f"mode {self.mode}, looks {future} frames ahead, sigma {self.deviation:g} frames, acts {acts}"]
+        fallbacks: tuple[Fallback, ...] = ()
+        engines: tuple[str, ...] = ()
+        seen = 0
+        if self._parts:
+            if fits(info):
+                engines = (find_network(self.network).name,)
+                notes += [str(plan) for plan in plans_of(self.network, self._parts)]
+                seen = (future + PAST) * 4 * (2 * 3 * 36 * 64) + (future + 2) * 4 * (8 * 144 * 256)
+            else:
+                why = f"the picture is {info.width}x{info.height}, they need 256x144 or more"
+                fallbacks = (Fallback("the networks", "equalisation alone", why),)
         tiles, fine = TILES[0] * TILES[1], FINE[0] * FINE[1]
         # of each frame in the window: quantiles, ranks and levels of groups; until it is given out its pictures and
         # histograms as well, and of some frames more the logs of its pictures
@@ -137,31 +172,37 @@ class Deflicker(Stage):
             latency=future,
             output=info,
             # held: the frames of the look-ahead, the one at work, and its results
-            memory=(future + 3) * info.frame_bytes + (past + future + 1) * table + (future + 64) * picture,
+            memory=(future + 3) * info.frame_bytes + (past + future + 1) * table + (future + 64) * picture + seen,
             device=device,
             state=self.state,
-            notes=(f"mode {self.mode}, looks {future} frames ahead, sigma {self.deviation:g} frames, acts {acts}",),
+            engines=engines,
+            fallbacks=fallbacks,
+            notes=tuple(notes),
         )
 
     def open(self, info: VideoInfo, device: str) -> StageRuntime:
         self.declare(info, device)
-        return _Runtime(self)
+        return _Runtime(self, bool(self._parts) and fits(info))
 
 
 class _Runtime(StageRuntime):
-    def __init__(self, options: Deflicker) -> None:
+    def __init__(self, options: Deflicker, networks: bool) -> None:
         self._options = options
         self._listener: Callable[[Finding], None] | None = None
+        brush = Brush(options.mask, options.protect, options.dither)
+        self._networks = Networks(options.network, options._parts, options._ahead[1], brush) if networks else None
         self.reset()
 
     def reset(self) -> None:
         options = self._options
-        ahead = options.window[1]
+        ahead = options._ahead[0]
         # of the look-ahead for the first half; a short one is worth more to the second
         early = min(_EARLY, max(0, ahead - 8) // 3)
         bands, patches = "bands" in options.cures, "local" in options.cures
         self._spatial, self._tonal = Spatial(early, bands=bands, patches=patches), Tonal(ahead - early)
         self._brush = Brush(options.mask, options.protect, options.dither)
+        if self._networks is not None:
+            self._networks.reset()
         self._count = 0
         self._last = self._newest = 0  # numbers of the last frame's shot, and the highest so far
         self._shots = Shots()
@@ -184,12 +225,15 @@ class _Runtime(StageRuntime):
 
     def flush(self) -> list[Frame]:
         out = self._pass(self._spatial.flush())
-        out += [self._next() for _ in range(len(self._tonal))]
+        for _ in range(len(self._tonal)):
+            out += self._next()
+        if self._networks is not None:
+            out += self._networks.flush()
         self.reset()
         return out
 
     def update(self, **options: Any) -> None:
-        fixed = {"mode", "lookahead", "cures"} & options.keys()
+        fixed = {"mode", "lookahead", "cures", "networks", "network"} & options.keys()
         if fixed:
             raise OptionError(f"Deflicker: {', '.join(sorted(fixed))} cannot change in a run; open a new stream")
         try:
@@ -197,6 +241,8 @@ class _Runtime(StageRuntime):
         except TypeError as error:
             raise OptionError(f"Deflicker: {error}") from None
         self._brush = Brush(self._options.mask, self._options.protect, self._options.dither)
+        if self._networks is not None:
+            self._networks.brush = self._brush
 
     def listen(self, listener: Callable[[Finding], None] | None) -> None:
         self._listener = listener
@@ -211,10 +257,10 @@ class _Runtime(StageRuntime):
                 item.frame = self._brush.retone(item.frame, item.region, gains=item.found.gains, light=light)
                 item.structure = structure_of(item.frame)
             if self._tonal.push(item):
-                out.append(self._next())
+                out += self._next()
         return out
 
-    def _next(self) -> Frame:
+    def _next(self) -> list[Frame]:
         options = self._options
         item, judged = self._tonal.judge(
             cure="tones" in options.cures,
@@ -229,7 +275,16 @@ class _Runtime(StageRuntime):
             frame = self._brush.retone(frame, item.region, judged.change)
         if item.cut:
             frame = frame.replace(cut=True)
-        if self._listener is not None:
-            self._listener(tell(item, judged, frame, self._tonal))
+        out = [frame]
+        if self._listener is not None or self._networks is not None:
+            values, own = self._tonal.values(RADIUS + NEIGHBOURS)
+            if self._listener is not None:
+                self._listener(tell(item, judged, frame, values, own))
+            if self._networks is not None:
+                assert item.source is not None
+                near = slice(max(0, own - RADIUS), own + RADIUS + 1)
+                table = filtered_illumination(values[near])[min(own, RADIUS)]
+                acts = frame.planes is not item.source.planes or options.gate == "always"
+                out = self._networks.push(item.source, frame, item.shot, item.region, table, acts)
         self._tonal.forget(options.past)
-        return frame
+        return out

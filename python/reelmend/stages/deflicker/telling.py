@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...frame import Frame
 from ..letterbox import inside
 from ..structure import Structure, structure_of
-from .exposure import NEIGHBOURS, RADIUS, exposed_share, filtered_illumination, singular_frames
+from .exposure import exposed_share, filtered_illumination, singular_frames
 from .findings import Findings, Kind
 from .item import Item
-from .tonal import COLOR, Judged, Tonal
+from .tonal import COLOR, Judged
 
 __all__ = ["tell"]
 
 _SUSPECTED = 0.49  # the confidence, at most, of what was not acted on
 
 
-def tell(item: Item, judged: Judged, frame: Frame, tonal: Tonal) -> Findings:
-    """Findings of one frame as it is given out."""
+def tell(item: Item, judged: Judged, frame: Frame, values: NDArray[np.int32], own: int) -> Findings:
+    """Findings of one frame as it is given out.
+
+    values, own  histograms of V of the frames around it, and its place among them
+    """
     assert item.source is not None
     touched = frame.planes is not item.source.planes
     assert item.structure is not None
     before = _levels(item.source, item, item.structure if item.found.gains is None else structure_of(item.source))
     after = _levels(frame, item, structure_of(frame)) if touched else before
-    values, own = tonal.values(RADIUS + NEIGHBOURS)
     tables = filtered_illumination(values)
     kinds, note = _kinds(item, judged, frame)
     return Findings(

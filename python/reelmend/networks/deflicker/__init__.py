@@ -1,0 +1,1 @@
+"""The networks of BlazeBVD: global and local flicker removal, temporal consistency."""

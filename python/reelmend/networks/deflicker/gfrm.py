@@ -1,0 +1,110 @@
+"""GFRM, the global flicker removal of BlazeBVD: one frame at a time, light that is wrong over the whole picture.
+
+Two variants:
+GridGfrm   ours: sees a small copy of the frame and its priors, answers with tone curves and a grid of gains that
+           ops.map_tones applies at full size. Nothing is blurred, and the cost hardly depends on the picture's size.
+UNetGfrm   the paper's: a U-Net from RGB and the filtered illumination map (repeated to three channels) to RGB.
+
+Source: Qiu et al., "BlazeBVD: Make Scale-Time Equalization Great Again for Blind Video Deflickering", ECCV 2024
+(arXiv 2403.06243), section 3.2; channels of the U-Net from its supplement.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["KNOTS", "GridGfrm", "UNetGfrm", "toned"]
+
+KNOTS = 9  # of a curve, even over 0..1
+_CURVE, _GAIN = 0.35, 0.7  # the most that is added to a value, and that a gain changes it by
+SLOPE = 0.1
+
+
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+
+def act(x: Tensor) -> Tensor:
+    return functional.leaky_relu(x, SLOPE)
+
+
+class GridGfrm(nn.Module):
+    """(n, planes, rows, columns), rows and columns multiples of 4, and (n, tones) to curves and gains.
+
+    curves  (n, 3, KNOTS): what the curves of R, G, B add at even points of 0..1
+    gains   (n, 3, rows / 2, columns / 2): by what part of it the value that a curve gives is changed
+    """
+
+    def __init__(self, planes: int, tones: int, width: int = 32) -> None:
+        super().__init__()
+        w, deep, ranks = width, 2 * width, 6 * width
+        self.ranks1, self.ranks2 = nn.Linear(tones, ranks), nn.Linear(ranks, ranks)
+        self.film = nn.Linear(ranks, 2 * deep)
+        self.enter = conv(planes, w, 2)
+        self.same = conv(w, w)
+        self.down = conv(w, deep, 2)
+        self.deep1, self.deep2 = conv(deep, deep), conv(deep, deep)
+        self.back = nn.Conv2d(deep, w, 1)
+        self.up = conv(w, w)
+        self.out = conv(w, 3)
+        self.join = nn.Linear(ranks + 2 * deep, ranks)
+        self.curve = nn.Linear(ranks, 3 * KNOTS)
+        for last in (self.out, self.curve):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, grid: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
+        t = act(self.ranks2(act(self.ranks1(tones))))
+        scale, shift = self.film(t)[:, :, None, None].chunk(2, 1)
+        a = act(self.same(act(self.enter(grid))))
+        b = act(self.down(a))
+        b = b * (1 + scale) + shift
+        b = b + act(self.deep2(act(self.deep1(b))))
+        pooled = torch.cat([b.mean((2, 3)), b.amax((2, 3))], 1)
+        c = act(self.up(a + functional.interpolate(self.back(b), scale_factor=2.0, mode="nearest")))
+        gains = _GAIN * torch.tanh(self.out(c))
+        curve = self.curve(act(self.join(torch.cat([t, pooled], 1))))
+        return _CURVE * torch.tanh(curve).view(-1, 3, KNOTS), gains
+
+
+def toned(x: Tensor, curves: Tensor, gains: Tensor) -> Tensor:
+    """A picture (n, 3, h, w) after curves and gains, as ops.map_tones applies them; not clamped."""
+    at = torch.clamp(x, 0, 1) * (KNOTS - 1)
+    low = torch.clamp(at.detach().floor(), max=KNOTS - 2)
+    index = low.long().flatten(2)
+    a, b = curves.gather(2, index), curves.gather(2, index + 1)
+    share = (at - low).flatten(2)
+    moved = x + (a + (b - a) * share).view_as(x)
+    field = functional.interpolate(gains, x.shape[2:], mode="bilinear", align_corners=False)
+    return moved * (1 + field)
+
+
+class UNetGfrm(nn.Module):
+    """(n, 6, h, w), h and w multiples of 16, RGB 0..1 and V~ three times, to RGB (n, 3, h, w)."""
+
+    def __init__(self, channels: tuple[int, ...] = (32, 64, 128, 256, 512)) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(self._pair(a, b) for a, b in zip((6, *channels), channels, strict=False))
+        back = channels[::-1]
+        self.shrink = nn.ModuleList(conv(a, b) for a, b in pairwise(back))
+        self.up = nn.ModuleList(self._pair(2 * b, b) for b in back[1:])
+        self.out = nn.Conv2d(channels[0], 3, 1)
+
+    @staticmethod
+    def _pair(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(conv(inputs, outputs), nn.LeakyReLU(SLOPE), conv(outputs, outputs), nn.LeakyReLU(SLOPE))
+
+    def forward(self, x: Tensor) -> Any:
+        kept = []
+        y = x
+        for k, pair in enumerate(self.down):
+            y = pair(functional.max_pool2d(y, 2) if k else y)
+            kept.append(y)
+        for shrink, pair, skip in zip(self.shrink, self.up, kept[-2::-1], strict=True):
+            y = pair(torch.cat([shrink(functional.interpolate(y, scale_factor=2.0, mode="bilinear")), skip], 1))
+        return self.out(y)

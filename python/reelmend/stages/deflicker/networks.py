@@ -1,0 +1,322 @@
+"""The networks of BlazeBVD after scale-time equalisation: what is judged on small pictures is done to large ones.
+
+global    curves and a grid of gains for each frame by itself, from its priors over the window (GFRM)
+temporal  gains by which light follows that of the past, moved along the motion (TCM); recurrent, reset at cuts
+local     where light is lost to black or white, shares of the past and the next frame, moved along the motion (LFRM)
+
+The networks see pictures of 36 x 64 and 144 x 256 in the memory of the host, whatever the frames' size and device:
+they take a few milliseconds of one core, less than a copy to a GPU and back would wait. Frames stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import ops
+from ...engines import Engine, EnginePlan, Network, find, open_engine, plan_engine
+from ...errors import NetworkError, OptionError
+from ...frame import Frame, VideoInfo
+from ..letterbox import Region
+from .apply import Brush
+from .priors import MID, SMALL, Sight, View, flow_to, global_inputs, half, small_flow
+
+__all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "plans_of"]
+
+PARTS = ("global", "temporal", "local")
+FAMILY = "blaze"
+PAST = 60  # frames of a shot that priors are made of
+_FUTURE = 12  # frames of look-ahead that they may have
+_LOST = 2e-4  # share of the picture from which what is lost is looked for
+_GAIN = (0.2, 5.0)  # least and greatest factor of light
+
+Floats = NDArray[np.float32]
+
+
+def ahead_of(lookahead: int) -> int:
+    """Frames that the networks wait for, beside a look-ahead of so many for equalisation."""
+    return min(_FUTURE, (lookahead + 1) // 2) + 1 if lookahead else 0
+
+
+def fits(info: VideoInfo) -> bool:
+    """Whether frames are large enough for them."""
+    return info.height >= MID[0] and info.width >= MID[1]
+
+
+def find_network(network: str | Network) -> Network:
+    """A network of the family. Raises NetworkError for others."""
+    found = network if isinstance(network, Network) else find(network, "deflicker")
+    if found.family != FAMILY:
+        raise NetworkError(f"{found.name} is of family {found.family!r}; Deflicker runs those of family {FAMILY!r}")
+    return found
+
+
+def plans_of(network: str | Network, parts: Sequence[str]) -> list[EnginePlan]:
+    """How its parts would run."""
+    found = find_network(network)
+    return [plan_engine(found, part, size=MID if part == "local" else SMALL) for part in parts]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A frame in the window.
+
+    frame   as equalised; let go when it is given out
+    acts    whether anything is to be done to it
+    sight   what is known of it
+    toned   curves, gains and the small picture after them, once the global network has seen it
+    """
+
+    frame: Frame | None
+    shot: int
+    region: Region
+    acts: bool
+    sight: Sight
+    toned: _Toned | None = None
+
+
+@dataclass(slots=True)
+class _Toned:
+    curves: Floats  # (3, knots)
+    gains: Floats  # (3, rows, columns)
+    small: Floats  # (3, *SMALL)
+
+
+@dataclass(slots=True)
+class _Past:
+    """The frame given out last: its entry, picture as given out, small and of MID, what of it is lost, the state."""
+
+    entry: _Entry
+    frame: Frame
+    small: Floats
+    mid: Floats
+    lost: Floats  # (1, *MID)
+    state: Floats
+
+
+class Networks:
+    """Takes frames in order and gives them out `ahead` frames later.
+
+    network  of the catalogue; parts: which of PARTS; brush: applies what they say
+    """
+
+    def __init__(self, network: str | Network, parts: Sequence[str], ahead: int, brush: Brush) -> None:
+        found = find_network(network)
+        unknown = set(parts) - set(PARTS)
+        if unknown or not parts:
+            raise OptionError(f"Deflicker: networks is {tuple(parts)}; expected some of {', '.join(PARTS)}")
+        self.brush = brush
+        self._ahead = ahead
+        self._engines: dict[str, Engine] = {
+            part: open_engine(found, part, size=MID if part == "local" else SMALL) for part in parts
+        }
+        self.reset()
+
+    def reset(self) -> None:
+        self._window: deque[_Entry] = deque()
+        self._at = 0  # of the next frame to give out
+        self._past: _Past | None = None
+
+    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Floats, acts: bool) -> list[Frame]:
+        """Take a frame as it came and as equalised, its filtered illumination, and whether it is to be worked on."""
+        raw = View.of(source, region)
+        made = raw if frame.planes is source.planes else View.of(frame, region)
+        self._window.append(_Entry(frame, shot, region, acts, Sight.of(raw, made, table)))
+        return [self._next()] if len(self._window) - self._at > self._ahead else []
+
+    def flush(self) -> list[Frame]:
+        frames = [self._next() for _ in range(len(self._window) - self._at)]
+        self.reset()
+        return frames
+
+    def _next(self) -> Frame:
+        entry = self._window[self._at]
+        before = self._past
+        if before is not None and not _together(before.entry, entry):
+            before = None
+        later = self._at + 1
+        following = self._window[later] if self._ahead and later < len(self._window) else None
+        if following is not None and not _together(entry, following):
+            following = None
+        self._past = self._done(entry, before, following)
+        frame = self._past.frame
+        entry.frame = None
+        self._at += 1
+        if self._at > PAST:
+            self._window.popleft()
+            self._at -= 1
+        return frame
+
+    def _done(self, entry: _Entry, before: _Past | None, following: _Entry | None) -> _Past:
+        assert entry.frame is not None
+        sight = entry.sight
+        if not entry.acts:
+            return _Past(entry, entry.frame, sight.made.small, sight.made.mid, sight.lost, _blank(self._engines))
+        toned = self._tone(self._at)
+        back = None if before is None else flow_to(sight.made, before.entry.sight.made)
+        fore = None if following is None else flow_to(sight.made, following.sight.made)
+        gains, state = toned.gains, _blank(self._engines)
+        small = toned.small
+        if "temporal" in self._engines:
+            ahead = None if following is None or not following.acts else self._tone(self._at + 1).small
+            change, state = self._follow(toned.small, before, back, ahead, fore)
+            gains = np.clip((1 + gains) * np.exp(change), *_GAIN) - 1
+            small = toned.small * np.exp(_enlarged(change, SMALL))
+        frame = self.brush.retone(
+            entry.frame, entry.region, _change(toned.curves, entry.frame), gains=np.ascontiguousarray(gains[:, None])
+        )
+        mid = _toned(sight.made.mid, toned.curves, gains)
+        lost = sight.lost
+        if "local" in self._engines and float(lost.mean()) > _LOST and (before is not None or following is not None):
+            frame, mid, lost = self._restored(entry, frame, mid, lost, before, back, following, fore)
+        return _Past(entry, frame, small, mid, lost, state)
+
+    def _tone(self, at: int) -> _Toned:
+        """What the global network says of a frame of the window; nothing changes without that network."""
+        entry = self._window[at]
+        if entry.toned is None:
+            made = entry.sight.made.small
+            curves, gains = np.zeros((3, 2), np.float32), np.zeros((3, SMALL[0] // 2, SMALL[1] // 2), np.float32)
+            if "global" in self._engines:
+                first = at
+                while first > 0 and at - first < PAST and _together(self._window[first - 1], entry):
+                    first -= 1
+                end = at + 1
+                while (
+                    end < len(self._window) and end - at < max(1, self._ahead) and _together(self._window[end], entry)
+                ):
+                    end += 1
+                grid, tones = global_inputs([self._window[k].sight for k in range(first, end)], at - first)
+                said = self._engines["global"].run({"grid": grid[None], "tones": tones[None, :, None, None]})
+                curves, gains = said["curves"][0, :, :, 0], said["gains"][0]
+            entry.toned = _Toned(curves, gains, _toned(made, curves, gains))
+        return entry.toned
+
+    def _follow(
+        self, now: Floats, before: _Past | None, back: Floats | None, ahead: Floats | None, fore: Floats | None
+    ) -> tuple[Floats, Floats]:
+        """(what is added to the log of light, the state) by the temporal network."""
+        past, known, state = now, np.zeros((1, *SMALL), np.float32), _blank(self._engines)
+        if before is not None and back is not None:
+            flow = small_flow(back)
+            past, known = _moved(before.small, flow), np.ones((1, *SMALL), np.float32)
+            state = _moved(before.state, half(flow))
+        following = now if ahead is None or fore is None else _moved(ahead, small_flow(fore))
+        seen = np.concatenate([now, past, known, following])
+        said = self._engines["temporal"].run({"seen": seen[None], "state": np.ascontiguousarray(state[None])})
+        return said["change"][0], said["next"][0]
+
+    def _restored(
+        self,
+        entry: _Entry,
+        frame: Frame,
+        mid: Floats,
+        lost: Floats,
+        before: _Past | None,
+        back: Floats | None,
+        following: _Entry | None,
+        fore: Floats | None,
+    ) -> tuple[Frame, Floats, Floats]:
+        """The frame with what it lost taken from the past and the next, by the local network."""
+        raw = entry.sight.exposed
+        nothing = np.ones((1, *MID), np.float32)
+        past, past_lost = mid, nothing
+        if before is not None and back is not None:
+            both = _moved(np.concatenate([before.mid, before.lost]), back)
+            past, past_lost = both[:3], both[3:]
+        then, then_lost, then_frame = mid, np.concatenate([nothing, nothing]), frame
+        if following is not None and fore is not None and following.frame is not None:
+            at = self._at + 1
+            toned = self._tone(at)
+            then_frame = self.brush.retone(
+                following.frame,
+                following.region,
+                _change(toned.curves, following.frame),
+                gains=np.ascontiguousarray(toned.gains[:, None]),
+            )
+            moved = _moved(
+                np.concatenate([_toned(following.sight.made.mid, toned.curves, toned.gains), following.sight.exposed]),
+                fore,
+            )
+            then, then_lost = moved[:3], moved[3:]
+        there = np.array([before is not None, following is not None], np.float32).reshape(1, 2, 1, 1)
+        views = np.concatenate([mid, past, then, raw, past_lost, then_lost])
+        weights = self._engines["local"].run({"views": views[None], "there": there})["weights"][0]
+        if float(weights[1:].max()) < 1e-3:
+            return frame, mid, lost
+        still = np.zeros((2, *MID), np.float32)
+        terms = [(frame, still, weights[0])]
+        if before is not None and back is not None:
+            terms.append((before.frame, back, weights[1]))
+        if following is not None and fore is not None:
+            terms.append((then_frame, fore, weights[2]))
+        composed = _composed(frame, entry.region, terms)
+        light = weights[:1] * mid + weights[1:2] * past + weights[2:] * then
+        left = weights[:1] * lost + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
+        return composed, light, left
+
+
+def _together(a: _Entry, b: _Entry) -> bool:
+    return a.shot == b.shot and a.region == b.region
+
+
+def _blank(engines: dict[str, Engine]) -> Floats:
+    if "temporal" not in engines:
+        return np.zeros((1, SMALL[0] // 2, SMALL[1] // 2), np.float32)
+    return np.zeros(engines["temporal"].inputs["state"][1:], np.float32)
+
+
+def _moved(planes: Floats, flow: Floats) -> Floats:
+    moved = np.empty_like(planes)
+    for k in range(0, len(planes), 4):
+        ops.warp(list(planes[k : k + 4]), flow, out=list(moved[k : k + 4]))
+    return moved
+
+
+def _enlarged(planes: Floats, size: tuple[int, int]) -> Floats:
+    made: Floats = np.stack([ops.resize(np.ascontiguousarray(p), size, filter="bilinear") for p in planes])
+    return made
+
+
+def _toned(picture: Floats, curves: Floats, gains: Floats) -> Floats:
+    """A picture (3, rows, columns) as map_tones makes it of large ones."""
+    at = np.clip(picture, 0, 1)
+    knots = np.linspace(0, 1, curves.shape[1])
+    moved = np.stack([p + np.interp(x, knots, c) for p, x, c in zip(picture, at, curves, strict=True)])
+    made: Floats = (moved * (1 + _enlarged(gains, (picture.shape[1], picture.shape[2])))).astype(np.float32)
+    return np.clip(made, 0, 1)
+
+
+def _change(curves: Floats, frame: Frame) -> Floats:
+    """Curves as ops.map_tones takes them."""
+    x = np.linspace(0, 1, 1024 if frame.format.depth == 8 else 4096)
+    knots = np.linspace(0, 1, curves.shape[1])
+    return np.stack([np.interp(x, knots, c) for c in curves]).astype(np.float32)
+
+
+def _composed(frame: Frame, region: Region, terms: list[tuple[Frame, Floats, Floats]]) -> Frame:
+    """Frames moved along flows and mixed by weights inside the region."""
+    colour = 1 if frame.format.kind == "gray" else 3
+    x0, y0, x1, y1 = region
+    whole = region == (0, 0, frame.width, frame.height)
+    planes: list[Any] = [ops.empty_like(p) if whole else ops.copy(p) for p in frame.planes[:colour]]
+    sx, sy = frame.format.subsampling if frame.format.kind == "yuv" else (0, 0)
+
+    def cropped(plane: Any, k: int) -> Any:
+        i, j = (sx, sy) if k else (0, 0)
+        return plane[y0 >> j : -(-y1 >> j), x0 >> i : -(-x1 >> i)]
+
+    like = frame.planes[0]
+    flows = [(ops.beside(flow, like), ops.beside(np.ascontiguousarray(weight), like)) for _, flow, weight in terms]
+    for group in ((0,), (1, 2)) if colour == 3 and (sx or sy) else (tuple(range(colour)),):
+        given = [
+            ops.Term([cropped(f.planes[k], k) for k in group], flow, weight)
+            for (f, _, _), (flow, weight) in zip(terms, flows, strict=True)
+        ]
+        ops.compose(given, max_code=frame.format.max_code, out=[cropped(planes[k], k) for k in group])
+    return frame.replace(planes=(*planes, *frame.planes[colour:]))
