@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,8 +165,6 @@ def test_what_is_no_network_is_refused_with_the_reason(lite):
 
 @pytest.mark.extra("openvino")
 def test_ports_must_be_those_of_the_description(lite):
-    from dataclasses import replace
-
     part = lite.part()
     other = replace(part, outputs=(replace(part.outputs[0], name="result"),))
     with pytest.raises(EngineError, match=r"its outputs are \['y'\]; expected \['result'\]"):
@@ -195,13 +194,48 @@ def test_it_is_taken_for_enlarging_compared_once_and_remembered(lite, tmp_path, 
     plan = plan_engine(lite, size=SIZE)
     assert (plan.backend, plan.state, plan.fallbacks) == ("openvino", "cached", ())
     monkeypatch.setattr(opening, "accept", lambda *a: pytest.fail("compared again"))
+    monkeypatch.setattr("reelmend.engines.openvino._compiled", lambda *a: pytest.fail("compiled again"))
+    x = picture(*SIZE)
+    with open_engine(lite, size=SIZE) as engine:
+        np.testing.assert_allclose(engine.run({"x": x})["y"], truth(lite, x), **CLOSE)
+
+
+@pytest.mark.extra("openvino")
+def test_what_is_kept_gives_the_same_bits_at_all_sizes_and_with_any_threads(lite):
+    request = Request(lite, lite.part(), SIZE, smallest=(16, 20), largest=(80, 96), threads=2)
+    plan = OpenVino().build(request, lite.onnx(), print).plan
+    for threads in (1, 2, 3):
+        again = OpenVino().load(replace(request, threads=threads), lite.onnx(), plan)
+        with OpenVino().load(replace(request, threads=threads), lite.onnx(), None) as made, again as kept:
+            for size in ((16, 20), SIZE, (80, 96)):
+                made.resize(size)
+                kept.resize(size)
+                x = picture(*size)
+                assert (made.run({"x": x})["y"] == kept.run({"x": x})["y"]).all()
+
+
+@pytest.mark.extra("openvino")
+def test_what_was_kept_and_does_not_load_is_made_again(lite, monkeypatch):
     open_engine(lite, size=SIZE).close()
+    loads = iter([b"something else", None])
+    load = OpenVino.load
+    monkeypatch.setattr(
+        OpenVino, "load", lambda self, request, onnx, plan: load(self, request, onnx, next(loads) or plan)
+    )
+    said = []
+    with open_engine(lite, size=SIZE, told=said.append) as engine:
+        assert engine.backend == "openvino"
+    assert any("OpenVINO does not load what it made" in line and "it is built again" in line for line in said)
+
+
+@pytest.mark.extra("openvino", "train")
+def test_it_takes_other_precisions_where_they_are_asked_for(tiny):
+    with open_engine(tiny, size=SIZE, precision="fp16", backend="openvino") as engine:
+        assert (engine.backend, engine.precision) == ("openvino", "fp16")
 
 
 @pytest.mark.extra("openvino", "train")
 def test_it_is_not_taken_for_what_it_does_no_faster(tmp_path):
-    from dataclasses import replace
-
     network = replace(write_network(tmp_path / "catalogue", {"fp32": upscaler(conv_weights())}), task="flow")
     assert plan_engine(network, size=SIZE).backend == "onnxruntime"
     assert plan_engine(network, size=SIZE, backend="openvino").backend == "openvino"
@@ -213,8 +247,8 @@ def test_a_planted_fault_is_rejected_and_the_reference_taken(tmp_path, monkeypat
     weights = conv_weights()
     network = write_network(tmp_path / "catalogue", {"fp32": upscaler(weights)})
     weights[5] *= {"weights scaled by 2 %": 1.02, "one wrong sign": -1, "not a number": np.nan}[fault]
-    wrong, load = upscaler(weights), OpenVino.load
-    monkeypatch.setattr(OpenVino, "load", lambda self, request, onnx, plan: load(self, request, wrong, plan))
+    wrong, build = upscaler(weights), OpenVino.build
+    monkeypatch.setattr(OpenVino, "build", lambda self, request, onnx, told: build(self, request, wrong, told))
     said = []
     with open_engine(network, size=SIZE, told=said.append) as engine:
         assert engine.backend == "onnxruntime"
@@ -231,10 +265,10 @@ def test_a_planted_fault_is_rejected_and_the_reference_taken(tmp_path, monkeypat
 
 @pytest.mark.extra("openvino")
 def test_what_it_refuses_is_told_and_the_reference_taken(lite, monkeypatch):
-    def load(self, request, onnx, plan):
+    def build(self, request, onnx, told):
         raise EngineBuildError("OpenVINO refuses it", ["node a: unsupported"])
 
-    monkeypatch.setattr(OpenVino, "load", load)
+    monkeypatch.setattr(OpenVino, "build", build)
     with open_engine(lite, size=SIZE) as engine:
         assert engine.backend == "onnxruntime"
         assert "node a: unsupported" in engine.fallbacks[0].why

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EngineBuildError, MissingExtraError
+from ..errors import EngineBuildError, EngineError, MissingExtraError
 from ..frame import Array
-from .engine import Backend, Engine, Request, check_ports
+from .engine import Backend, Built, Engine, Request, Told, check_ports
 from .host import HostEngine, cores
 from .network import Network
 
@@ -55,10 +55,11 @@ def _core() -> Any:
 
 
 class OpenVino(Backend):
-    """Compiles ONNX files in memory, in a tenth of a second: what it exports would load no faster, so none is kept."""
+    """Compiles ONNX files, and keeps what it made of them: that loads in a quarter of the time compiling takes."""
 
     name = "openvino"
     extra = "openvino"
+    builds = True
     precisions = ("fp32",)
 
     def offered(self, network: Network, device: str) -> bool:
@@ -85,46 +86,57 @@ class OpenVino(Backend):
             "cpu": str(_core().get_property("CPU", "FULL_DEVICE_NAME")).strip(),
         }
 
+    def build(self, request: Request, onnx: bytes, told: Told) -> Built:
+        return Built(_compiled(request, onnx).export_model().getvalue())
+
     def load(self, request: Request, onnx: bytes, plan: bytes | None) -> Engine:
-        return _OpenVinoEngine(request, onnx)
+        return _OpenVinoEngine(request, onnx, plan)
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _compiled(request: Request, onnx: bytes) -> Any:
-    ov = package()
-    settings = {
+def _settings(request: Request) -> dict[str, Any]:
+    return {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": request.threads or cores(),
         "INFERENCE_PRECISION_HINT": "f32",  # else bf16 on CPUs that have it
         # Pinned threads would keep to cores on which decoding, encoding and our own kernels run as well.
         "ENABLE_CPU_PINNING": False,
     }
+
+
+def _compiled(request: Request, onnx: bytes) -> Any:
+    ov = package()
+    low, _, high = request.sizes
+    shapes = {
+        port.name: ov.PartialShape([ov.Dimension(*ends) for ends in zip(port.at(low), port.at(high), strict=True)])
+        for port in request.part.inputs
+    }
     try:
         model = _core().read_model(onnx, b"")
         check_ports(request, [p.any_name for p in model.inputs], [p.any_name for p in model.outputs])
-        low, _, high = request.sizes
-        model.reshape(
-            {
-                port.name: ov.PartialShape(
-                    [ov.Dimension(*ends) for ends in zip(port.at(low), port.at(high), strict=True)]
-                )
-                for port in request.part.inputs
-            }
-        )
-        return _core().compile_model(model, "CPU", settings)
+        model.reshape(shapes)
+        return _core().compile_model(model, "CPU", _settings(request))
     except RuntimeError as error:
         raise EngineBuildError(f"{request.words}: OpenVINO refuses it", [_line(error)]) from error
+
+
+def _loaded(request: Request, plan: bytes) -> Any:
+    try:
+        return _core().import_model(plan, "CPU", _settings(request))
+    except RuntimeError as error:
+        raise EngineError(f"{request.words}: OpenVINO does not load what it made: {_line(error)}") from error
 
 
 class _OpenVinoEngine(HostEngine):
     backend = "openvino"
 
-    def __init__(self, request: Request, onnx: bytes) -> None:
+    def __init__(self, request: Request, onnx: bytes, plan: bytes | None) -> None:
         super().__init__(request)
-        self._request = _compiled(request, onnx).create_infer_request()
+        compiled = _loaded(request, plan) if plan else _compiled(request, onnx)
+        self._request = compiled.create_infer_request()
 
     def _bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         tensor = package().Tensor
