@@ -314,10 +314,23 @@ def test_nothing_is_reported_to_anyone(tmp_path):
         "from reelmend.engines import open_engine\n"
         "with open_engine('lite-x2', size=(16, 16), backend='openvino') as engine: print(engine.backend)\n"
         "assert not [m for m in sys.modules if m.startswith('openvino_telemetry')]\n"
-        "import openvino\n"
-        "openvino.convert_model\n"
     )
     env = {"HOME": str(tmp_path), "REELMEND_CACHE": str(tmp_path / "cache"), "PATH": ""}
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], env=env, capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("openvino\n", 0), done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
+
+
+@pytest.mark.extra("openvino")
+def test_a_program_that_wants_all_of_openvino_has_it(tmp_path):
+    script = (
+        "import sys\n"
+        "from reelmend.engines.openvino import package\n"
+        "package()\n"
+        "sys.modules['openvino_telemetry'] = None\n"
+        "from openvino import convert_model\n"
+        "import openvino\n"
+        "assert convert_model is openvino.convert_model is openvino.tools.ovc.convert_model\n"
+        "assert not hasattr(openvino, 'something_else')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], env={"HOME": str(tmp_path), "PATH": ""}, check=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,30 +22,35 @@ __all__ = ["OpenVino", "package"]
 
 
 def package() -> Any:
-    """OpenVINO, imported without its telemetry. Raises MissingExtraError where it is not installed."""
+    """OpenVINO, imported without its tools. Raises MissingExtraError where it is not installed.
+
+    The tools are its converter: their import takes longer than all the rest, and reports itself over the network.
+    A program that asks for them gets them, `openvino.convert_model` included.
+    """
     try:
         if "openvino" in sys.modules:
             return import_module("openvino")
-        with _untold():
-            return import_module("openvino")
+        sys.modules[_TOOLS] = None  # type: ignore[assignment]  # which OpenVINO takes as not installed
+        try:
+            module = import_module("openvino")
+        finally:
+            del sys.modules[_TOOLS]
     except ModuleNotFoundError as error:
         if error.name != "openvino":
             raise
         raise MissingExtraError("openvino", "openvino", "running networks with OpenVINO") from error
+    if not hasattr(module, "convert_model"):
+        module.__getattr__ = _tool  # type: ignore[method-assign]
+    return module
 
 
-@contextmanager
-def _untold() -> Iterator[None]:
-    """OpenVINO reports its import over the network, unless openvino_telemetry is not installed: as it seems here."""
-    name = "openvino_telemetry"
-    held = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if held is not None:
-            sys.modules[name] = held
+_TOOLS = "openvino.tools.ovc"
+
+
+def _tool(name: str) -> Any:
+    if name == "convert_model":
+        return import_module(_TOOLS).convert_model
+    raise AttributeError(f"module 'openvino' has no attribute {name!r}")
 
 
 @cache
