@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import OptionError
 
-__all__ = ["Data", "Degradation", "Loss", "Recipe", "Schedule", "Source", "load_recipe", "parse_recipe"]
+__all__ = ["Data", "Degradation", "Flicker", "Loss", "Recipe", "Schedule", "Source", "load_recipe", "parse_recipe"]
 
 T = TypeVar("T")
 
@@ -90,6 +90,36 @@ class Degradation:
 
 
 @dataclass(frozen=True, slots=True)
+class Flicker:
+    """What is done to runs of frames, for networks that take it away again; shares are 0..1 of the runs.
+
+    kinds        shares of kinds of flicker, of `analyze.degrade`, joined by "+"
+    clean        share of runs that do not flicker
+    strength     (least, most) times that of the kind, even in its logarithm
+    modes        shares of the modes of Deflicker
+    compression  share that is compressed after, by H.264 of quality `crf` (least, most)
+    """
+
+    kinds: Mapping[str, float] = field(default_factory=lambda: {"gain_gamma": 1.0})
+    clean: float = 0.05
+    strength: tuple[float, float] = (1.0, 1.0)
+    modes: Mapping[str, float] = field(default_factory=lambda: {"film": 1.0})
+    compression: float = 0.0
+    crf: tuple[int, int] = (16, 28)
+
+    def __post_init__(self) -> None:
+        for name in ("kinds", "modes"):
+            shares = getattr(self, name)
+            if not shares or min(shares.values()) < 0 or sum(shares.values()) <= 0:
+                raise OptionError(f"flicker.{name} is {dict(shares)}; expected shares, one of them above 0")
+        for name in ("clean", "compression"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"flicker.{name} is {getattr(self, name)}; expected a share of 0 to 1")
+        if not 0 < self.strength[0] <= self.strength[1] or not 0 <= self.crf[0] <= self.crf[1] <= 51:
+            raise OptionError(f"flicker: strength {self.strength}, crf {self.crf}; expected (least, most) in order")
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """kind: "charbonnier" (`epsilon` in units of 0..1), "l1" or "l2"; `luma` weighs the same of luma beside it."""
 
@@ -156,6 +186,7 @@ class Recipe:
     data: Data
     schedule: Schedule
     degradation: Degradation = field(default_factory=Degradation)
+    flicker: Flicker = field(default_factory=Flicker)
     loss: Loss = field(default_factory=Loss)
     seed: int = 0
     folder: Path = Path()

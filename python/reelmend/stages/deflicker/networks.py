@@ -26,7 +26,7 @@ from ..letterbox import Region
 from .apply import Brush
 from .priors import MID, SMALL, Sight, View, flow_to, global_inputs, half, small_flow
 
-__all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "plans_of"]
+__all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "plans_of", "sight_of"]
 
 PARTS = ("global", "temporal", "local")
 FAMILY = "blaze"
@@ -124,9 +124,7 @@ class Networks:
 
     def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Floats, acts: bool) -> list[Frame]:
         """Take a frame as it came and as equalised, its filtered illumination, and whether it is to be worked on."""
-        raw = View.of(source, region)
-        made = raw if frame.planes is source.planes else View.of(frame, region)
-        self._window.append(_Entry(frame, shot, region, acts, Sight.of(raw, made, table)))
+        self._window.append(_Entry(frame, shot, region, acts, sight_of(source, frame, region, table)))
         return [self._next()] if len(self._window) - self._at > self._ahead else []
 
     def flush(self) -> list[Frame]:
@@ -259,6 +257,13 @@ class Networks:
         light = weights[:1] * mid + weights[1:2] * past + weights[2:] * then
         left = weights[:1] * lost + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
         return composed, light, left
+
+
+def sight_of(source: Frame, frame: Frame, region: Region, table: Floats) -> Sight:
+    """What is known of a frame as it came and as equalised, with its filtered illumination."""
+    raw = View.of(source, region)
+    made = raw if frame.planes is source.planes else View.of(frame, region)
+    return Sight.of(raw, made, table)
 
 
 def _together(a: _Entry, b: _Entry) -> bool:

@@ -190,7 +190,10 @@ class _Runtime(StageRuntime):
         self._options = options
         self._listener: Callable[[Finding], None] | None = None
         brush = Brush(options.mask, options.protect, options.dither)
-        self._networks = Networks(options.network, options._parts, options._ahead[1], brush) if networks else None
+        # what goes on with frames that are equalised
+        self.after: Networks | None = None
+        if networks:
+            self.after = Networks(options.network, options._parts, options._ahead[1], brush)
         self.reset()
 
     def reset(self) -> None:
@@ -201,8 +204,8 @@ class _Runtime(StageRuntime):
         bands, patches = "bands" in options.cures, "local" in options.cures
         self._spatial, self._tonal = Spatial(early, bands=bands, patches=patches), Tonal(ahead - early)
         self._brush = Brush(options.mask, options.protect, options.dither)
-        if self._networks is not None:
-            self._networks.reset()
+        if self.after is not None:
+            self.after.reset()
         self._count = 0
         self._last = self._newest = 0  # numbers of the last frame's shot, and the highest so far
         self._shots = Shots()
@@ -227,8 +230,8 @@ class _Runtime(StageRuntime):
         out = self._pass(self._spatial.flush())
         for _ in range(len(self._tonal)):
             out += self._next()
-        if self._networks is not None:
-            out += self._networks.flush()
+        if self.after is not None:
+            out += self.after.flush()
         self.reset()
         return out
 
@@ -241,8 +244,8 @@ class _Runtime(StageRuntime):
         except TypeError as error:
             raise OptionError(f"Deflicker: {error}") from None
         self._brush = Brush(self._options.mask, self._options.protect, self._options.dither)
-        if self._networks is not None:
-            self._networks.brush = self._brush
+        if self.after is not None:
+            self.after.brush = self._brush
 
     def listen(self, listener: Callable[[Finding], None] | None) -> None:
         self._listener = listener
@@ -276,15 +279,15 @@ class _Runtime(StageRuntime):
         if item.cut:
             frame = frame.replace(cut=True)
         out = [frame]
-        if self._listener is not None or self._networks is not None:
+        if self._listener is not None or self.after is not None:
             values, own = self._tonal.values(RADIUS + NEIGHBOURS)
             if self._listener is not None:
                 self._listener(tell(item, judged, frame, values, own))
-            if self._networks is not None:
+            if self.after is not None:
                 assert item.source is not None
                 near = slice(max(0, own - RADIUS), own + RADIUS + 1)
                 table = filtered_illumination(values[near])[min(own, RADIUS)]
                 acts = frame.planes is not item.source.planes or options.gate == "always"
-                out = self._networks.push(item.source, frame, item.shot, item.region, table, acts)
+                out = self.after.push(item.source, frame, item.shot, item.region, table, acts)
         self._tonal.forget(options.past)
         return out
