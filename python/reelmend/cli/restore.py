@@ -32,6 +32,7 @@ OUT  .mp4 .mov .mkv .webm .ts .avi .nut; a folder ('out/') or 'out/%06d.png' for
 
 examples:
   reelmend restore film.mp4 steady.mp4 --deflicker
+  reelmend restore film.mp4 steady.mp4 --deflicker --networks             better, and slower
   reelmend restore scan/ steady.mkv --deflicker --rate 18 --encoder ffv1     pictures in, lossless out
   reelmend restore film.mov steady.mov --deflicker --encoder prores
   reelmend restore film.mp4 steady.mp4 --deflicker --deflicker-protect 1700,40,1880,120     leaves a logo alone
@@ -92,6 +93,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="PICTURE",
         help="a gray picture as large as the video: white where to remove flicker, black where not",
     )
+    what.add_argument(
+        "--networks",
+        action="store_true",
+        help="with --deflicker: let the networks of BlazeBVD go on where flicker was found; they even out what is left "
+        "of it, in parts of the picture above all, and take light that was clipped from frames that saw it",
+    )
     add_upscaling(parser)
     add_new_frames(parser)
     what.add_argument(
@@ -150,6 +157,8 @@ def _stages(args: argparse.Namespace) -> list[Stage]:
     given = [n for n in ("mode", "cures", "flashes", "protect", "mask") if getattr(args, f"deflicker_{n}") is not None]
     if given and not args.deflicker:
         raise OptionError(f"--deflicker-{given[0]} says how to remove flicker; add --deflicker to do it")
+    if args.networks and not args.deflicker:
+        raise OptionError("--networks go on where flicker was found; add --deflicker to find it")
     if args.deflicker:
         from ..media import read_mask
         from ..stages.deflicker import CURES, Deflicker
@@ -161,6 +170,7 @@ def _stages(args: argparse.Namespace) -> list[Stage]:
                 flashes=args.deflicker_flashes or "keep",
                 protect=tuple(args.deflicker_protect or ()),
                 mask=read_mask(args.deflicker_mask) if args.deflicker_mask else None,
+                networks=args.networks,
             )
         )
     stages += upscaling(args)

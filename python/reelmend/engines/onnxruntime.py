@@ -18,10 +18,11 @@ from ..ops._memory import gpu_of
 from .engine import Backend, Engine, Request, check_ports
 from .host import HostEngine, cores
 
-__all__ = ["OnnxRuntime"]
+__all__ = ["OnnxRuntime", "runtime"]
 
 
-def _ort() -> Any:
+def runtime() -> Any:
+    """The module onnxruntime, imported so that it reports nothing."""
     if "onnxruntime" not in sys.modules:
         with _untold():
             import_module("onnxruntime")
@@ -51,12 +52,12 @@ class OnnxRuntime(Backend):
     precisions = ("fp32",)
 
     def why_not(self, device: str) -> str:
-        if device == "cpu" or "CUDAExecutionProvider" in _ort().get_available_providers():
+        if device == "cpu" or "CUDAExecutionProvider" in runtime().get_available_providers():
             return ""
         return "this ONNX Runtime has no CUDA provider (pip install onnxruntime-gpu in place of onnxruntime)"
 
     def identity(self, request: Request) -> dict[str, str]:
-        ort = _ort()
+        ort = runtime()
         return {"builder": f"onnxruntime {ort.__version__}", "provider": _provider(request.device)[0]}
 
     def load(self, request: Request, onnx: bytes, plan: bytes | None) -> Engine:
@@ -77,7 +78,7 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
 
 
 def _session(request: Request, onnx: bytes, more: Mapping[str, str] | None = None) -> Any:
-    ort = _ort()
+    ort = runtime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = request.threads or cores()
@@ -143,7 +144,7 @@ class _CudaEngine(Engine):
         for bind, arrays in ((binding.bind_input, inputs), (binding.bind_output, results)):
             for name, x in arrays.items():
                 bind(name, "cuda", index, np.float32, tuple(x.shape), _device_address(self, name, x))
-        options = _ort().RunOptions()
+        options = runtime().RunOptions()
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         try:
             self._session.run_with_iobinding(binding, options)

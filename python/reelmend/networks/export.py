@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..engines.acceptance import Figure, compare
 from ..engines.engine import Told
 from ..engines.network import FILE, NAME, PRECISIONS, Network, Part, Precision, Size, load_network
+from ..engines.onnxruntime import runtime
 from ..engines.samples import samples
 from ..errors import NetworkError, OptionError
 from .family import Graph, Recognised
@@ -217,8 +218,7 @@ def _judged(
 
 def _runner(data: bytes, where: str) -> Callable[[_Arrays], dict[str, NDArray[np.float32]]]:
     """A graph in ONNX Runtime on the CPU."""
-    import onnxruntime
-
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it would print, its errors say
 

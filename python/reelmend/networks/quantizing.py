@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ..engines.network import Part
+from ..engines.onnxruntime import runtime
 from ..errors import NetworkError
 
 __all__ = ["quantized"]
@@ -27,6 +28,7 @@ def quantized(model: onnx.ModelProto, part: Part, pictures: Sequence[NDArray[np.
 
     Raises NetworkError for a part that takes other than one picture, or that has not three convolutions or more.
     """
+    runtime()  # first, or importing it would report its use
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     if len(part.inputs) != 1 or part.inputs[0].kind != "picture":

@@ -65,7 +65,7 @@ def clean_frames(path: Path, count: int, place: float, rng: np.random.Generator)
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_count = 1
-            total = sum(1 for _ in container.decode(stream))
+            total = stream.frames or sum(1 for _ in container.decode(stream))
         first = int(place * max(0, total - count))
         kept = []
         with av.open(str(path)) as container:
@@ -179,7 +179,7 @@ class _Watcher(stage.Networks):
     def reset(self) -> None:
         pass
 
-    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Any, acts: bool) -> list[Frame]:
+    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Any, forced: bool) -> list[Frame]:
         self.seen.append(stage.sight_of(source, frame, region, table))
         return [frame]
 

@@ -33,6 +33,7 @@ FAMILY = "blaze"
 PAST = 60  # frames of a shot that priors are made of
 _FUTURE = 12  # frames of look-ahead that they may have
 _LOST = 2e-4  # share of the picture from which what is lost is looked for
+_SEEN = 0.006  # of 0..1, root mean square: what a change must be to be made where no flicker was found
 _GAIN = (0.2, 5.0)  # least and greatest factor of light
 
 Floats = NDArray[np.float32]
@@ -67,7 +68,7 @@ class _Entry:
     """A frame in the window.
 
     frame   as equalised; let go when it is given out
-    acts    whether anything is to be done to it
+    acts    whether anything is to be done to it; `sure`: also where that is hardly to be seen
     sight   what is known of it
     toned   curves, gains and the small picture after them, once the global network has seen it
     """
@@ -76,6 +77,7 @@ class _Entry:
     shot: int
     region: Region
     acts: bool
+    sure: bool
     sight: Sight
     toned: _Toned | None = None
 
@@ -122,9 +124,14 @@ class Networks:
         self._at = 0  # of the next frame to give out
         self._past: _Past | None = None
 
-    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Floats, acts: bool) -> list[Frame]:
-        """Take a frame as it came and as equalised, its filtered illumination, and whether it is to be worked on."""
-        self._window.append(_Entry(frame, shot, region, acts, sight_of(source, frame, region, table)))
+    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Floats, forced: bool) -> list[Frame]:
+        """Take a frame as it came and as equalised, and its filtered illumination.
+
+        They go on where equalisation acted; if it is `forced` elsewhere too, but not for what is hardly to be seen.
+        """
+        treated = frame.planes is not source.planes
+        sight = sight_of(source, frame, region, table)
+        self._window.append(_Entry(frame, shot, region, treated or forced, treated, sight))
         return [self._next()] if len(self._window) - self._at > self._ahead else []
 
     def flush(self) -> list[Frame]:
@@ -165,6 +172,9 @@ class Networks:
             change, state = self._follow(toned.small, before, back, ahead, fore)
             gains = np.clip((1 + gains) * np.exp(change), *_GAIN) - 1
             small = toned.small * np.exp(_enlarged(change, SMALL))
+        off = small - sight.made.small
+        if not entry.sure and float(np.sqrt((off * off).mean())) < _SEEN:
+            return _Past(entry, entry.frame, sight.made.small, sight.made.mid, sight.lost, state)
         frame = self.brush.retone(
             entry.frame, entry.region, _change(toned.curves, entry.frame), gains=np.ascontiguousarray(gains[:, None])
         )

@@ -287,7 +287,6 @@ class _Runtime(StageRuntime):
                 assert item.source is not None
                 near = slice(max(0, own - RADIUS), own + RADIUS + 1)
                 table = filtered_illumination(values[near])[min(own, RADIUS)]
-                acts = frame.planes is not item.source.planes or options.gate == "always"
-                out = self.after.push(item.source, frame, item.shot, item.region, table, acts)
+                out = self.after.push(item.source, frame, item.shot, item.region, table, options.gate == "always")
         self._tonal.forget(options.past)
         return out
