@@ -22,6 +22,9 @@ __all__ = ["KNOTS", "GridGfrm", "UNetGfrm", "toned"]
 
 KNOTS = 9  # of a curve, even over 0..1
 _CURVE, _GAIN = 0.35, 0.7  # the most that is added to a value, and that a gain changes it by
+_NEAR = 10  # of the planes that stages.deflicker.priors makes
+_STILL = 0.03  # deviation of luma from which a place counts half
+_LITTLE = 3e-3  # share of the picture that tells little
 SLOPE = 0.1
 
 
@@ -52,8 +55,9 @@ class GridGfrm(nn.Module):
         self.back = nn.Conv2d(deep, w, 1)
         self.up = conv(w, w)
         self.out = conv(w, 3)
-        self.join = nn.Linear(ranks + 2 * deep, ranks)
+        self.join = nn.Linear(ranks + 2 * deep + 6 * KNOTS, ranks)
         self.curve = nn.Linear(ranks, 3 * KNOTS)
+        self.believe = nn.Linear(ranks, 3 * KNOTS)
         for last in (self.out, self.curve):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -68,8 +72,27 @@ class GridGfrm(nn.Module):
         pooled = torch.cat([b.mean((2, 3)), b.amax((2, 3))], 1)
         c = act(self.up(a + functional.interpolate(self.back(b), scale_factor=2.0, mode="nearest")))
         gains = _GAIN * torch.tanh(self.out(c))
-        curve = self.curve(act(self.join(torch.cat([t, pooled], 1))))
-        return _CURVE * torch.tanh(curve).view(-1, 3, KNOTS), gains
+        still, sure = steady(grid)
+        joined = act(self.join(torch.cat([t, pooled, 10 * still.flatten(1), sure.flatten(1)], 1)))
+        believed = torch.sigmoid(self.believe(joined)).view(-1, 3, KNOTS) * still
+        return believed + _CURVE * torch.tanh(self.curve(joined)).view(-1, 3, KNOTS), gains
+
+
+def steady(grid: Tensor) -> tuple[Tensor, Tensor]:
+    """What a curve would add if light were that of the frames near, judged by places that stand still.
+
+    grid  as GridGfrm takes it: RGB of the frame first, RGB of the frames near from plane _NEAR on, how much luma
+          changes there in the last plane
+
+    (n, 3, KNOTS) of changes, 0 where no place has such light, and how much of the picture tells them, 0..1.
+    """
+    now, near, changes = grid[:, :3], grid[:, _NEAR : _NEAR + 3], grid[:, -1:]
+    knots = torch.arange(KNOTS, dtype=grid.dtype, device=grid.device).view(1, 1, KNOTS, 1, 1)
+    share = torch.clamp(1 - torch.abs(now[:, :, None] * (KNOTS - 1) - knots), min=0)
+    share = share / (1 + (changes / _STILL) ** 2)[:, :, None]
+    told = share.mean((3, 4))
+    apart = (share * (near - now)[:, :, None]).mean((3, 4))
+    return apart / (told + _LITTLE), told / (told + _LITTLE)
 
 
 def toned(x: Tensor, curves: Tensor, gains: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import OptionError
-from ...stages.deflicker.priors import PLANES, POINTS, TONES
+from ...stages.deflicker.priors import PLANES, POINTS, RGB_PLANES, TONES
 from ..deflicker.family import Blaze
 from ..deflicker.gfrm import toned
 from ..deflicker.tcm import STATE
@@ -37,6 +37,9 @@ __all__ = ["Deflicker", "moved"]
 _SIZES = ("width", "temporal", "local")
 _FLOOR = 3e-5  # of mean squares: below 45 dB less care is asked for
 _ANY = 0.1  # of the frames that the global network sees, those drawn from all, treated or not
+_DARK, _MOVES = 1, 0.06  # the tone that tells black, and how far it moves where light is added
+_SHIFTED, _SHIFT = 0.6, 0.04  # share of their frames that are moved further, and by how much
+_LOCAL = 1 / 3  # of the steps that train the local network too: it learns fast, and its steps are dear
 _LENGTH = 8  # frames of a sequence, for the temporal network
 _CLIPPED = 5  # of those for the local one
 _PATCH = (64, 96)  # rows, columns of theirs
@@ -71,6 +74,7 @@ class _Held:
     back: Tensor
     fore: Tensor
     ahead: float
+    shifts: bool  # whether its flicker moves black
     large: tuple[Tensor, Tensor, Tensor] | None
 
     @classmethod
@@ -80,7 +84,10 @@ class _Held:
         made, clean = (torch.from_numpy(a[k].astype(np.float32) / np.float32(65535)) for k in ("made", "clean"))
         large = (t["mid"], t["mid_back"], t["mid_fore"]) if "mid" in t else None
         acts = np.flatnonzero(a["acts"])
-        return cls(made, clean, t["grid"], t["tones"], acts, t["back"], t["fore"], float(a["ahead"]), large)
+        # of the window, the most and the least that the darkest tones have been
+        tones = t["tones"].view(-1, 5, 3, POINTS)[..., _DARK]
+        shifts = bool((tones[:, 4] - tones[:, 3]).amax() > _MOVES)
+        return cls(made, clean, t["grid"], t["tones"], acts, t["back"], t["fore"], float(a["ahead"]), shifts, large)
 
 
 class Deflicker(Task):
@@ -112,7 +119,8 @@ class Deflicker(Task):
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> Tensor:
         nets: Any = network.nets
-        return self._global(nets["global"], rng) + self._temporal(nets, rng) + self._local(nets["local"], rng)
+        total = self._global(nets["global"], rng) + self._temporal(nets, rng)
+        return total + self._local(nets["local"], rng) if rng.random() < _LOCAL else total
 
     def _global(self, net: nn.Module, rng: np.random.Generator) -> Tensor:
         drawn = []
@@ -122,7 +130,10 @@ class Deflicker(Task):
             if rng.random() < _ANY:
                 run = self.runs[rng.integers(len(self.runs))]
                 t = int(rng.integers(len(run.made)))
-            drawn.append(varied(run.grid[t : t + 1], run.tones[t : t + 1], [run.made[t], run.clean[t]], rng))
+            inputs = run.grid[t : t + 1].float(), run.tones[t : t + 1], run.made[t : t + 1]
+            if run.shifts and rng.random() < _SHIFTED:
+                inputs = shifted(*inputs, torch.from_numpy(rng.normal(0, _SHIFT, 3)).float())
+            drawn.append(varied(inputs[0], inputs[1], [inputs[2], run.clean[t : t + 1]], rng))
         grid, tones, made, clean = (torch.cat(x).to(self.device) for x in zip(*drawn, strict=True))
         return error(toned(made, *net(grid, tones)), clean).mean()
 
@@ -215,17 +226,32 @@ def _lost(net: nn.Module, run: tuple[Tensor, Tensor, Tensor], rng: np.random.Gen
     return [tuple(-10 * float(np.log10(s + 1e-10)) for s in squares)]  # type: ignore[list-item]
 
 
+def shifted(grid: Tensor, tones: Tensor, made: Tensor, by: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs and pictures of frames (n, ...) as if light had been added by so much, per channel, in all of the window.
+
+    What the mean of a shifting light is, is chance; more chances are to be had than runs.
+    """
+    grid, moved_by = grid.clone(), by.view(1, 3, 1, 1)
+    for first in RGB_PLANES:
+        part = slice(first, first + 3)
+        grid[:, part] = (grid[:, part] + moved_by).clamp(0, 1)
+    grid[:, 6] = (grid[:, 6] + by.max()).clamp(0, 1)
+    parts = tones.view(-1, 5, 3, POINTS).clone()
+    parts[..., :-2] = (parts[..., :-2] + by.view(1, 1, 3, 1)).clamp(0, 1)
+    return grid, parts.reshape(-1, TONES), (made + moved_by).clamp(0, 1)
+
+
 def varied(
     grid: Tensor, tones: Tensor, pictures: Sequence[Tensor], rng: np.random.Generator, flows: Sequence[Tensor] = ()
 ) -> list[Tensor]:
     """Inputs of frames in order (n, ...), pictures and flows of them: colours exchanged, and mirrored, at random."""
     order = list(_RGB[rng.integers(6)])
     planes = list(range(PLANES))
-    for first in (0, 3, 10, 13, 16):  # where global_inputs has RGB
+    for first in RGB_PLANES:
         planes[first : first + 3] = [first + c for c in order]
     grid = grid[:, planes].float()
     tones = tones.view(-1, 5, 3, POINTS)[:, :, order].reshape(-1, TONES)
-    shown = [(p if p.ndim == 4 else p[None])[:, order] for p in pictures]
+    shown = [p[:, order] for p in pictures]
     moving = [f.float() for f in flows]
     if rng.random() < 0.5:
         grid, shown = grid.flip(-1), [p.flip(-1) for p in shown]

@@ -22,7 +22,20 @@ from ..letterbox import Region
 from ..structure import means_of
 from .exposure import HIGH, LOW
 
-__all__ = ["MID", "NEAR", "PLANES", "SMALL", "TONES", "Sight", "View", "flow_to", "global_inputs", "half", "small_flow"]
+__all__ = [
+    "MID",
+    "NEAR",
+    "PLANES",
+    "RGB_PLANES",
+    "SMALL",
+    "TONES",
+    "Sight",
+    "View",
+    "flow_to",
+    "global_inputs",
+    "half",
+    "small_flow",
+]
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +52,7 @@ _BLACK, _WHITE = 0.02, 0.98  # of V: beyond, nothing is left of what was there
 _SIXTEENTH = np.full(4, 1 / 16, np.float32)
 
 PLANES = 20  # of `global_inputs`' grid
+RGB_PLANES = (0, 3, 10, 13, 16)  # where those of three colours begin
 POINTS = len(RANKS) + 2  # of each channel's tones
 TONES = 3 * POINTS * 5
 
