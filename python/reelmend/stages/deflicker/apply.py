@@ -34,6 +34,20 @@ class Brush:
         self._mask, self._protect, self._dither = mask, protect, dither
         self._made: NDArray[np.uint8] | None = None
         self._beside: Any = None
+        self._open: dict[tuple[Region, tuple[int, int]], NDArray[np.float32]] = {}
+
+    def open(self, frame: Frame, region: Region, grid: tuple[int, int]) -> NDArray[np.float32]:
+        """Where all may change: 1 in cells of a grid over the region in and beside which no mask holds, else 0."""
+        if self._mask is None and not self._protect:
+            return np.ones(grid, np.float32)
+        if (region, grid) not in self._open:
+            self._mask_for(frame)
+            assert self._made is not None
+            x0, y0, x1, y1 = region
+            whole = np.pad(ops.area_mean(self._made[y0:y1, x0:x1], grid) == 255, 1, mode="edge")
+            windows = np.lib.stride_tricks.sliding_window_view(whole, (3, 3))
+            self._open[region, grid] = np.asarray(windows.all(axis=(2, 3)), np.float32)
+        return self._open[region, grid]
 
     def _mask_for(self, frame: Frame) -> Any:
         """The mask for frames of this size, beside their samples."""
@@ -45,6 +59,7 @@ class Brush:
             self._made = np.full(size, 255, np.uint8) if self._mask is None else self._mask.copy()
             for x0, y0, x1, y1 in self._protect:
                 self._made[y0:y1, x0:x1] = 0
+            self._open.clear()
             self._beside = ops.beside(self._made, frame.planes[0], np.uint8)
         return self._beside
 

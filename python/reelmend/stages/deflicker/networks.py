@@ -34,6 +34,7 @@ PAST = 60  # frames of a shot that priors are made of
 _FUTURE = 12  # frames of look-ahead that they may have
 _LOST = 2e-4  # share of the picture from which what is lost is looked for
 _SEEN = 0.006  # of 0..1, root mean square: what a change must be to be made where no flicker was found
+_NONE = 1e-3  # a weight that is none
 _GAIN = (0.2, 5.0)  # least and greatest factor of light
 
 Floats = NDArray[np.float32]
@@ -175,14 +176,15 @@ class Networks:
         off = small - sight.made.small
         if not entry.sure and float(np.sqrt((off * off).mean())) < _SEEN:
             return _Past(entry, entry.frame, sight.made.small, sight.made.mid, sight.lost, state)
-        frame = self.brush.retone(
-            entry.frame, entry.region, _change(toned.curves, entry.frame), gains=np.ascontiguousarray(gains[:, None])
-        )
+        frame = self._retoned(entry.frame, entry.region, toned.curves, gains)
         mid = _toned(sight.made.mid, toned.curves, gains)
         lost = sight.lost
         if "local" in self._engines and float(lost.mean()) > _LOST and (before is not None or following is not None):
             frame, mid, lost = self._restored(entry, frame, mid, lost, before, back, following, fore)
         return _Past(entry, frame, small, mid, lost, state)
+
+    def _retoned(self, frame: Frame, region: Region, curves: Floats, gains: Floats) -> Frame:
+        return self.brush.retone(frame, region, _change(curves, frame), gains=np.ascontiguousarray(gains[:, None]))
 
     def _tone(self, at: int) -> _Toned:
         """What the global network says of a frame of the window; nothing changes without that network."""
@@ -237,32 +239,28 @@ class Networks:
         if before is not None and back is not None:
             both = _moved(np.concatenate([before.mid, before.lost]), back)
             past, past_lost = both[:3], both[3:]
-        then, then_lost, then_frame = mid, np.concatenate([nothing, nothing]), frame
-        if following is not None and fore is not None and following.frame is not None:
-            at = self._at + 1
-            toned = self._tone(at)
-            then_frame = self.brush.retone(
-                following.frame,
-                following.region,
-                _change(toned.curves, following.frame),
-                gains=np.ascontiguousarray(toned.gains[:, None]),
-            )
-            moved = _moved(
-                np.concatenate([_toned(following.sight.made.mid, toned.curves, toned.gains), following.sight.exposed]),
-                fore,
-            )
-            then, then_lost = moved[:3], moved[3:]
+        then, then_lost = mid, np.concatenate([nothing, nothing])
+        toned = None
+        if following is not None and fore is not None:
+            toned = self._tone(self._at + 1)
+            light = _toned(following.sight.made.mid, toned.curves, toned.gains)
+            both = _moved(np.concatenate([light, following.sight.exposed]), fore)
+            then, then_lost = both[:3], both[3:]
         there = np.array([before is not None, following is not None], np.float32).reshape(1, 2, 1, 1)
         views = np.concatenate([mid, past, then, raw, past_lost, then_lost])
         weights = self._engines["local"].run({"views": views[None], "there": there})["weights"][0]
-        if float(weights[1:].max()) < 1e-3:
-            return frame, mid, lost
-        still = np.zeros((2, *MID), np.float32)
-        terms = [(frame, still, weights[0])]
-        if before is not None and back is not None:
+        weights[1:] *= self.brush.open(frame, entry.region, MID)
+        weights[1:][weights[1:].max(axis=(1, 2)) < _NONE] = 0
+        weights[0] = 1 - weights[1] - weights[2]
+        terms = [(frame, np.zeros((2, *MID), np.float32), weights[0])]
+        if before is not None and back is not None and weights[1].any():
             terms.append((before.frame, back, weights[1]))
-        if following is not None and fore is not None:
-            terms.append((then_frame, fore, weights[2]))
+        if toned is not None and fore is not None and following is not None and weights[2].any():
+            assert following.frame is not None
+            ahead = self._retoned(following.frame, following.region, toned.curves, toned.gains)
+            terms.append((ahead, fore, weights[2]))
+        if len(terms) == 1:
+            return frame, mid, lost
         composed = _composed(frame, entry.region, terms)
         light = weights[:1] * mid + weights[1:2] * past + weights[2:] * then
         left = weights[:1] * lost + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
