@@ -141,6 +141,67 @@ def kinds(document: Document) -> str:
     return text + measured(document, "libavfilter", "av", "numpy")
 
 
+def networks(document: Document) -> str:
+    """What the networks after equalisation are worth, one more in each line, and what they cost."""
+    s, parts = document["settings"], []
+    if "quality" in s:
+        text = (
+            f"Flicker of {len(s['quality']['kinds'])} kinds on {len(s['clips'])} clips that no network was trained on "
+            f"({s['frames']} frames of at most {s['width']} columns, {s['quality']['seeds']} seeds), film, against "
+        )
+        text += "the clean clip (*truth*). *+* adds a network to those above it; *gain* is over equalisation alone, by "
+        parts += [text + "run, with quartiles.", networks_quality(document)]
+        parts.append("![What each network does to two frames](benchmarks/results/networks_ablation.png)")
+    if "clipped" in s:
+        both = [values(document, f"clipped: {how}") for how in ("white", "black")]
+        body = [[n, *(f"{v[n][k]:.2f}" for v in both for k in ("inside_db", "outside_db"))] for n in both[0]]
+        head = ["single frames exposed wrongly: PSNR, dB", "where it went white", "beside it", "black", "beside it"]
+        parts.append(markdown(head, body))
+    if "real" in s:
+        body = []
+        for name in s["real"]["films"]:
+            found = values(document, f"real: {name}")
+            sharp = (f"{v['gradient_ratio']:.3f}" for n, v in found.items() if n != "input")
+            body.append([name, *(f"{v['flicker_tiles']:.2f}" for v in found.values()), *sharp])
+        head = ["films that flicker: deviation of 8x12 tiles", "input", "equalisation", "networks"]
+        parts.append(markdown([*head, "energy of gradients: equalisation", "networks"], body))
+    if clean := values(document, "clean: mean"):
+        alone, after = clean.values()
+        exact = 100 * float(after["auto_exact_share"] or 0)
+        text = f'Clean clips: {exact:.1f} % of the frames leave bit for bit; forced through (`gate="always"`), at '
+        parts.append(text + f"{after['always_psnr_db']:.1f} dB, at {alone['always_psnr_db']:.1f} dB without networks.")
+    lines = []
+    for case in dict.fromkeys(row["case"] for row in document["rows"] if row["case"].startswith("speed: ")):
+        alone, after = values(document, case).values()
+        unit, rest = ("ms", " a frame") if "ms" in after else ("s", f"; BlazeBVD's paper: {s['speed']['paper_s']} s")
+        lines.append(f"- {case[7:]}: {alone[unit]:.3g} {unit} alone, {after[unit]:.3g} {unit} with networks{rest}")
+    parts += ["\n".join(lines)] if lines else []
+    return "\n\n".join([*parts, measured(document, "av", "numpy", "opencv-python-headless")])
+
+
+def networks_quality(document: Document) -> str:
+    mean = values(document, "quality: mean")
+    shown = (("psnr_db", "{:.2f}"), ("psnr_min_db", "{:.2f}"), ("psnr_y_db", "{:.2f}"), ("ssim", "{:.3f}"))
+    lower = (("ewarp_squared", "{:.5f}"), ("ewarp_l1", "{:.4f}"), ("flicker_tiles", "{:.2f}"))
+    names = [name for name in mean if name != "truth"]
+    columns = [best([mean[n][key] for n in names], text) for key, text in shown]
+    columns += [best([mean[n][key] for n in names], text, least=True) for key, text in lower]
+    body = [["truth", *([""] * len(shown)), *(text.format(mean["truth"][key]) for key, text in lower), ""]]
+    for k, name in enumerate(names):
+        v = mean[name]
+        gain = f"{v['gain_db']:+.2f} ({v['gain_q1_db']:+.2f} to {v['gain_q3_db']:+.2f})" if "gain_db" in v else ""
+        body.append([name, *(column[k] for column in columns), gain])
+    head = ["", "PSNR, dB", "worst frame, dB", "PSNR of Y, dB", "SSIM", "E_warp, squared", "E_warp, L1"]
+    text = markdown([*head, "flicker of tiles", "gain, dB"], body) + "\n\n"
+    added, body = [name for name in names if name.startswith("+")], []
+    for kind in document["settings"]["quality"]["kinds"]:
+        found = values(document, f"quality: {kind}")
+        gains = (f"{found[n]['gain_db']:+.2f}" for n in added)
+        worst = (f"{found[added[-1]][key]:+.2f}" for key in ("gain_min_db", "gain_least_db"))
+        body.append([kind.replace("_", " "), f"{found['equalisation']['psnr_db']:.2f}", *gains, *worst])
+    return text + markdown(["gain, dB", "equalisation: PSNR", *added, "of worst frames", "of the worst run"], body)
+
+
 def ratio(c: dict[str, Any]) -> str:
     return f"{c['ratio']:.2f} ({c['q1']:.2f}-{c['q3']:.2f})"
 
@@ -285,6 +346,7 @@ def engines(document: Document) -> str:
 SECTIONS = (
     ("deflicker_quality", "Quality", quality),
     ("deflicker_kinds", "Kinds of flicker", kinds),
+    ("deflicker_networks", "Networks after equalisation", networks),
     ("deflicker_speed", "Speed and memory", speed),
     ("interpolate_quality", "New frames: quality", frames_quality),
     ("interpolate_speed", "New frames: speed and memory", frames_speed),

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from reelmend import Deflicker, Stream, ops
+from reelmend import Deflicker, Stream, ops, to_rgb
 from reelmend.analyze.degrade import make
 from reelmend.analyze.metrics import psnr
 from reelmend.analyze.scenes import Film
@@ -34,7 +34,7 @@ def same(a, b):
 
 
 def worth(frames, truth):
-    return float(np.mean([psnr(f.to_array(), t) for f, t in zip(frames, truth, strict=True)]))
+    return float(np.mean([psnr(to_rgb(f), t) for f, t in zip(frames, truth, strict=True)]))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_light_lost_in_one_frame_comes_back_from_its_neighbours(clean):
     lost = (raised > 255).all(axis=2)
     assert lost.mean() > 0.005, "the test's picture has nothing that clips"
     options = {"mode": "film", "gate": "always", "flashes": "remove"}
-    alone, better = (run(frames_of(lit), networks=n, **options)[at].to_array() for n in (False, ("local",)))
+    alone, better = (run(frames_of(lit), networks=n, **options)[at]to_rgb() for n in (False, ("local",)))
     before, after = (float(((x[lost].astype(float) - clean[at][lost]) ** 2).mean()) for x in (alone, better))
     assert after < before / 2
 
@@ -136,7 +136,7 @@ def test_nothing_is_carried_over_a_cut(clean, other):
     alone = run(apart, mode="film", networks=True)
     assert len(together) == len(alone)
     for a, b in zip(together, alone, strict=True):
-        assert psnr(a.to_array(), b.to_array()) > 38
+        assert psnr(to_rgb(a), to_rgb(b)) > 38
 
 
 def test_what_is_protected_and_what_is_masked_stays(bad):
@@ -144,7 +144,7 @@ def test_what_is_protected_and_what_is_masked_stays(bad):
     mask[:, 200:] = 0
     frames = frames_of(bad)
     for given, out in zip(frames, run(frames, networks=True, mask=mask, mode="film"), strict=True):
-        assert np.array_equal(given.to_array()[:, 200:], out.to_array()[:, 200:])
+        assert np.array_equal(to_rgb(given)[:, 200:], to_rgb(out)[:, 200:])
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv422p10le", "yuv444p12le", "gray", "gray10le", "gbrp16le"])
@@ -180,9 +180,9 @@ def test_black_bars_are_left_out(bad):
     out = run(frames_of(barred), mode="film", networks=True)
     plain = run(frames_of(bad), mode="film", networks=True)
     for a, b in zip(out, plain, strict=True):
-        assert not a.to_array()[:24].any()
-        assert not a.to_array()[:, :16].any()
-        assert psnr(a.to_array()[24:-24, 16:-16], b.to_array()) > 36
+        assert not to_rgb(a)[:24].any()
+        assert not to_rgb(a)[:, :16].any()
+        assert psnr(to_rgb(a)[24:-24, 16:-16], to_rgb(b)) > 36
 
 
 def test_a_stream_may_be_reset_and_used_again(bad):
@@ -196,6 +196,16 @@ def test_a_stream_may_be_reset_and_used_again(bad):
     runtime.reset()
     for a, b in zip(first, once(), strict=True):
         assert same(a, b)
+
+
+def test_a_listener_is_told_of_the_frames_as_they_leave(bad):
+    told = []
+    stream = Stream([Deflicker(mode="film", networks=True)])
+    stream.listen(lambda stage, finding: told.append(finding))
+    out = list(stream.process(frames_of(bad)))
+    assert [f.index for f in told] == list(range(len(out)))
+    for finding, frame in zip(told, out, strict=True):
+        assert finding.level_out == pytest.approx(tuple(to_rgb(frame).mean(axis=(0, 1))), abs=0.6)
 
 
 def test_networks_cannot_change_in_a_run(bad):

@@ -57,7 +57,7 @@ class Findings:
     touched    False where the frame left as it came, bit for bit
     level_in   means of R, G and B before, 8-bit levels
     level_out  the same after
-    largest    the largest change applied anywhere in the frame, 8-bit levels
+    largest    the largest change that equalisation applied anywhere in the frame, 8-bit levels
     singular   whether the frame is in BlazeBVD's singular set
     exposed    share of under- or over-exposed pixels, 0..1
     note       a short free text, such as "mains bands, 100 Hz: 0.167 cycles a frame"

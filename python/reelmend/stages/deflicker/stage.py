@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, get_args
@@ -19,12 +20,13 @@ from ..shots import Shots
 from ..structure import FINE, TILES, structure_of
 from .apply import Brush, check_mask
 from .exposure import NEIGHBOURS, RADIUS, filtered_illumination
+from .findings import Findings
 from .item import Item
 from .light import light_of
 from .networks import PARTS, PAST, Networks, ahead_of, find_network, fits, plans_of
 from .signature import BINS, POINTS
 from .spatial import Spatial
-from .telling import tell
+from .telling import retold, tell
 from .tonal import Tonal
 
 __all__ = ["CURES", "Deflicker"]
@@ -204,6 +206,7 @@ class _Runtime(StageRuntime):
         bands, patches = "bands" in options.cures, "local" in options.cures
         self._spatial, self._tonal = Spatial(early, bands=bands, patches=patches), Tonal(ahead - early)
         self._brush = Brush(options.mask, options.protect, options.dither)
+        self._waiting: deque[tuple[Findings | None, Frame, Region]] = deque()  # in `after`
         if self.after is not None:
             self.after.reset()
         self._count = 0
@@ -231,7 +234,9 @@ class _Runtime(StageRuntime):
         for _ in range(len(self._tonal)):
             out += self._next()
         if self.after is not None:
-            out += self.after.flush()
+            rest = self.after.flush()
+            self._tell(rest)
+            out += rest
         self.reset()
         return out
 
@@ -278,15 +283,24 @@ class _Runtime(StageRuntime):
             frame = self._brush.retone(frame, item.region, judged.change)
         if item.cut:
             frame = frame.replace(cut=True)
-        out = [frame]
+        out, finding = [frame], None
         if self._listener is not None or self.after is not None:
             values, own = self._tonal.values(RADIUS + NEIGHBOURS)
             if self._listener is not None:
-                self._listener(tell(item, judged, frame, values, own))
+                finding = tell(item, judged, frame, values, own)
+            self._waiting.append((finding, frame, item.region))
             if self.after is not None:
                 assert item.source is not None
                 near = slice(max(0, own - RADIUS), own + RADIUS + 1)
                 table = filtered_illumination(values[near])[min(own, RADIUS)]
                 out = self.after.push(item.source, frame, item.shot, item.region, table, options.gate == "always")
+            self._tell(out)
         self._tonal.forget(options.past)
         return out
+
+    def _tell(self, frames: list[Frame]) -> None:
+        """What was found in frames, now that they are given out."""
+        for frame in frames:
+            finding, before, region = self._waiting.popleft()
+            if finding is not None and self._listener is not None:
+                self._listener(finding if frame.planes is before.planes else retold(finding, frame, region))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...frame import Frame
-from ..letterbox import inside
+from ..letterbox import Region, inside
 from ..structure import Structure, structure_of
 from .exposure import exposed_share, filtered_illumination, singular_frames
 from .findings import Findings, Kind
 from .item import Item
 from .tonal import COLOR, Judged
 
-__all__ = ["tell"]
+__all__ = ["retold", "tell"]
 
 _SUSPECTED = 0.49  # the confidence, at most, of what was not acted on
 
@@ -26,8 +28,9 @@ def tell(item: Item, judged: Judged, frame: Frame, values: NDArray[np.int32], ow
     assert item.source is not None
     touched = frame.planes is not item.source.planes
     assert item.structure is not None
-    before = _levels(item.source, item, item.structure if item.found.gains is None else structure_of(item.source))
-    after = _levels(frame, item, structure_of(frame)) if touched else before
+    structure = item.structure if item.found.gains is None else structure_of(item.source)
+    before = _levels(item.source, item.region, structure)
+    after = _levels(frame, item.region, structure_of(frame)) if touched else before
     tables = filtered_illumination(values)
     kinds, note = _kinds(item, judged, frame)
     return Findings(
@@ -47,9 +50,14 @@ def tell(item: Item, judged: Judged, frame: Frame, values: NDArray[np.int32], ow
     )
 
 
-def _levels(frame: Frame, item: Item, structure: Structure) -> tuple[float, float, float]:
+def retold(finding: Findings, frame: Frame, region: Region) -> Findings:
+    """The same of a frame that was changed further."""
+    return replace(finding, touched=True, level_out=_levels(frame, region, structure_of(frame)))
+
+
+def _levels(frame: Frame, region: Region, structure: Structure) -> tuple[float, float, float]:
     tiles = structure.fine
-    window = inside((tiles.shape[1], tiles.shape[2]), item.region, frame.width, frame.height)
+    window = inside((tiles.shape[1], tiles.shape[2]), region, frame.width, frame.height)
     r, g, b = (float(c[window].mean()) * 255 for c in tiles)
     return r, g, b
 
