@@ -13,6 +13,7 @@ from reelmend import ops
 from reelmend.analyze.degrade import make
 from reelmend.analyze.scenes import Film
 from reelmend.errors import OptionError
+from reelmend.frame import Frame, PixelFormat, VideoInfo
 
 pytestmark = pytest.mark.extra("train")
 
@@ -29,6 +30,7 @@ from reelmend.networks.train.recipe import load_recipe  # noqa: E402
 from reelmend.stages.deflicker.networks import PARTS, Networks  # noqa: E402
 from reelmend.stages.deflicker.priors import MID, PLANES, POINTS, SMALL, TONES, Sight, View, global_inputs  # noqa: E402
 
+INFO = VideoInfo(SIZE[1], SIZE[0], PixelFormat("rgb", 8), time_base=Fraction(1, 30))
 DRAW = Draw("gain_gamma+local", 5, 1.0, "low", 0)
 SHIPPED = Path(__file__).parents[2] / "engines" / "blaze"
 
@@ -93,9 +95,7 @@ def test_training_and_the_stage_compute_the_same(frames, folder):
     from reelmend.stages.deflicker.apply import Brush
     from reelmend.stages.deflicker.networks import ahead_of
 
-    networks = Watched(load_network(folder), ("global", "temporal"), ahead_of(4), Brush(None, (), True))
-    from reelmend.frame import Frame, PixelFormat
-
+    networks = Watched(load_network(folder), ("global", "temporal"), ahead_of(4), Brush(None, (), True), INFO)
     fmt = PixelFormat("rgb", 8)
     blank = [Frame((np.zeros(SIZE, np.uint8),) * 3, fmt, t, Fraction(1, 30), 1) for t in range(len(seen))]
     import reelmend.stages.deflicker.networks as stage
@@ -297,6 +297,59 @@ def test_runs_are_made_once_and_training_goes_on_to_the_bit(material, tmp_path):
     network.load_state_dict(weights)
     figures = task.figures(network.eval(), material)
     assert figures.keys() >= {"equalised_db", "global_db", "temporal_db", "lost_before_db", "lost_after_db"}
+
+
+def test_the_papers_network_trains_and_runs_in_the_stage(material, tmp_path):
+    from reelmend import Deflicker, Stream, to_rgb
+    from reelmend.networks.train.gfrm import Gfrm
+    from reelmend.networks.train.loop import train
+
+    network = '[network]\nfamily = "gfrm"\nchannels = [4, 6, 8]\n'
+    text = RECIPE[: RECIPE.index("[network]")] + network + RECIPE[RECIPE.index("[data]") - 1 :]
+    text = text.replace('"deflicker"', '"gfrm"').replace("batch = 8", "batch = 2\npatch = 64\nrate = 0.01")
+    path = material / "paper.toml"
+    path.write_text(text)
+    recipe = load_recipe(path)
+    task = Gfrm(recipe)
+    task.prepare(material, tmp_path)
+    assert train(recipe, task, tmp_path, threads=1).finished
+    imported = import_checkpoint(tmp_path / "weights.pth", name="paper", catalogue=tmp_path, precisions=("fp32",))
+    assert imported.family == "gfrm"
+    film = Film(8, width=322, height=182)
+    flicker = make("gain_gamma", seed=1)
+    given = [Frame.from_array(flicker.apply(film[t], t), t, time_base=Fraction(1, 25)) for t in range(8)]
+    stage = Deflicker(mode="live", gate="always", networks=True, network=imported)
+    out = list(Stream([stage]).process(given))
+    assert [f.pts for f in out] == list(range(8))
+    net = task.network()
+    net.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True)["params_ema"])
+    # without a future and with one frame, V~ is V
+    rgb = torch.from_numpy(np.moveaxis(to_rgb(given[0]), 2, 0).astype(np.float32) / 255)
+    x = torch.cat([rgb, rgb.amax(0, keepdim=True).expand(3, -1, -1)])[None]
+    x = torch.nn.functional.pad(x, (0, -322 % 4, 0, -182 % 4), mode="replicate")
+    with torch.no_grad():
+        expected = net.eval()(x)[0, :, :182, :322].clamp(0, 1).numpy()
+    got = np.moveaxis(to_rgb(out[0]), 2, 0) / 255
+    assert np.abs(got - expected).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        ('family = "gfrm"\nchannels = [4]', "channels"),
+        ('family = "blaze"\nchannels = [4, 4]', "family"),
+        ('family = "gfrm"\nchannels = [4, 4]\nwidth = 3', "family"),
+        ('family = "gfrm"\nchannels = [4, 4, 4, 4, 4, 4, 4, 4]', "patch"),
+    ],
+)
+def test_the_papers_recipes_are_read_strictly(tmp_path, network, told):
+    from reelmend.networks.train.gfrm import Gfrm
+
+    path = tmp_path / "recipe.toml"
+    text = RECIPE[: RECIPE.index("[network]")] + f"[network]\n{network}\n" + RECIPE[RECIPE.index("[data]") - 1 :]
+    path.write_text(text.replace('task = "deflicker"', 'task = "gfrm"'))
+    with pytest.raises(OptionError, match=told):
+        Gfrm(load_recipe(path))
 
 
 def test_runs_of_another_recipe_are_not_mixed_in(material, tmp_path):

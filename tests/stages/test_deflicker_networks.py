@@ -123,7 +123,7 @@ def test_light_lost_in_one_frame_comes_back_from_its_neighbours(clean):
     lost = (raised > 255).all(axis=2)
     assert lost.mean() > 0.005, "the test's picture has nothing that clips"
     options = {"mode": "film", "gate": "always", "flashes": "remove"}
-    alone, better = (run(frames_of(lit), networks=n, **options)[at]to_rgb() for n in (False, ("local",)))
+    alone, better = (to_rgb(run(frames_of(lit), networks=n, **options)[at]) for n in (False, ("local",)))
     before, after = (float(((x[lost].astype(float) - clean[at][lost]) ** 2).mean()) for x in (alone, better))
     assert after < before / 2
 

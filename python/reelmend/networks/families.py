@@ -21,6 +21,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("upscale.rt4ksr", "RT4KSR"),
     # deflicker
     ("deflicker.family", "BLAZE"),
+    ("deflicker.family", "GFRM"),
     # interpolate and flow
     ("ebme", "EBME"),
     ("superslomo", "SUPERSLOMO"),

@@ -1,4 +1,4 @@
-"""The family "blaze": the networks of BlazeBVD as Deflicker runs them, in one checkpoint."""
+"""The families "blaze", the networks of BlazeBVD as Deflicker runs them, and "gfrm", the paper's U-Net alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from ...engines.network import Part, Port
 from ..family import Family, Graph, Recognised, State
 from ..fitting import fitted, shape_of
-from .gfrm import KNOTS, GridGfrm
+from .gfrm import KNOTS, GridGfrm, UNetGfrm
 from .lfrm import VIEWS, Lfrm
 from .tcm import SEEN, STATE, Tcm
 
-__all__ = ["BLAZE", "Blaze"]
+__all__ = ["BLAZE", "GFRM", "Blaze"]
 
 _SMALL, _MID = (36, 64), (144, 256)  # what it is traced with; stages.deflicker.priors has the pictures
 
@@ -93,4 +93,26 @@ class BlazeFamily(Family):
         )
 
 
-BLAZE = BlazeFamily()
+class GfrmFamily(Family):
+    """Checkpoints of `UNetGfrm`, the paper's GFRM."""
+
+    name = "gfrm"
+
+    def matches(self, data: Any, state: State) -> bool:
+        return {"down.0.0.weight", "shrink.0.weight", "up.0.0.weight", "out.weight"} <= set(state)
+
+    def recognise(self, data: Any, state: State) -> Recognised:
+        levels = len({name.split(".")[1] for name in state if name.startswith("down.")})
+        widths = tuple((shape_of(state, f"down.{k}.0.weight") or (32,))[0] for k in range(levels))
+        net = fitted(UNetGfrm(widths), state, "GFRM").eval()
+        part = Part(
+            name="main",
+            inputs=(Port("x", (1, 6, "h", "w")),),
+            outputs=(Port("y", (1, 3, "h", "w")),),
+            multiple=1 << (levels - 1),
+        )
+        graph = Graph(net, part, (part.multiple * 4, part.multiple * 6))
+        return Recognised(family=self.name, task="deflicker", graphs=(graph,), licence="Apache-2.0")
+
+
+BLAZE, GFRM = BlazeFamily(), GfrmFamily()

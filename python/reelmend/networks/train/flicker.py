@@ -209,7 +209,9 @@ class Run:
     acts             bool (n,): whether equalisation did anything
     back, fore       float16 (n, 2, 36, 64): motion to the frame before and to the next
     ahead            whether the networks may wait for the next
-    mid, mid_back, mid_fore   uint8 (n, 3, 144, 256) clean, and motion in that size; of some runs only
+    mid, mid_raw     uint8 (n, 3, 144, 256): clean, and as it came; of some runs only, as all that follow
+    tables           float16 (n, bins): V to V~
+    mid_back, mid_fore   motion in that size
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -242,6 +244,8 @@ def make_run(clean: Frames, draw: Draw, large: bool) -> Run:
     }
     if large:
         arrays["mid"] = _codes(np.stack([t.mid for t in truth]), np.uint8)
+        arrays["mid_raw"] = _codes(np.stack([s.raw.mid for s in seen]), np.uint8)
+        arrays["tables"] = np.stack([s.table for s in seen]).astype(np.float16)
         arrays["mid_back"], arrays["mid_fore"] = (np.stack(f).astype(np.float16) for f in (back, fore))
     return Run(arrays)
 

@@ -18,7 +18,11 @@ from .recipe import Recipe
 __all__ = ["TASKS", "Task", "task_of"]
 
 # The module in this room, and the name of its class of Task.
-TASKS: Mapping[str, tuple[str, str]] = {"upscale": ("upscale", "Upscale"), "deflicker": ("deflicker", "Deflicker")}
+TASKS: Mapping[str, tuple[str, str]] = {
+    "upscale": ("upscale", "Upscale"),
+    "deflicker": ("deflicker", "Deflicker"),
+    "gfrm": ("gfrm", "Gfrm"),
+}
 
 
 class Task(ABC):

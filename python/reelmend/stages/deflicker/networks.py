@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from ... import ops
 from ...engines import Engine, EnginePlan, Network, find, open_engine, plan_engine
-from ...errors import NetworkError, OptionError
+from ...errors import NetworkError
 from ...frame import Frame, VideoInfo
 from ..letterbox import Region
+from . import paper
 from .apply import Brush
-from .priors import MID, SMALL, Sight, View, flow_to, global_inputs, half, small_flow
+from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
 
 __all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "plans_of", "sight_of"]
 
@@ -51,16 +52,25 @@ def fits(info: VideoInfo) -> bool:
 
 
 def find_network(network: str | Network) -> Network:
-    """A network of the family. Raises NetworkError for others."""
+    """A network that the stage can run. Raises NetworkError for others."""
     found = network if isinstance(network, Network) else find(network, "deflicker")
+    if found.family == paper.FAMILY:
+        return found
     if found.family != FAMILY:
-        raise NetworkError(f"{found.name} is of family {found.family!r}; Deflicker runs those of family {FAMILY!r}")
+        raise NetworkError(
+            f"{found.name} is of family {found.family!r}; Deflicker runs those of families {FAMILY!r}, {paper.FAMILY!r}"
+        )
+    takes = [port.shape[1] for port in found.part("global").inputs]
+    if takes != [PLANES, TONES]:
+        raise NetworkError(f"{found.name} takes {takes} priors; Deflicker gives {[PLANES, TONES]}: train it anew")
     return found
 
 
-def plans_of(network: str | Network, parts: Sequence[str]) -> list[EnginePlan]:
-    """How its parts would run."""
+def plans_of(network: str | Network, parts: Sequence[str], info: VideoInfo) -> list[EnginePlan]:
+    """How its parts would run on frames like these."""
     found = find_network(network)
+    if found.family == paper.FAMILY:
+        return [paper.plan_of(found, info)]
     return [plan_engine(found, part, size=MID if part == "local" else SMALL) for part in parts]
 
 
@@ -105,19 +115,18 @@ class _Past:
 class Networks:
     """Takes frames in order and gives them out `ahead` frames later.
 
-    network  of the catalogue; parts: which of PARTS; brush: applies what they say
+    network  of the catalogue; parts: which of PARTS; brush: applies what they say; info: of the frames
     """
 
-    def __init__(self, network: str | Network, parts: Sequence[str], ahead: int, brush: Brush) -> None:
+    def __init__(self, network: str | Network, parts: Sequence[str], ahead: int, brush: Brush, info: VideoInfo) -> None:
         found = find_network(network)
-        unknown = set(parts) - set(PARTS)
-        if unknown or not parts:
-            raise OptionError(f"Deflicker: networks is {tuple(parts)}; expected some of {', '.join(PARTS)}")
         self.brush = brush
         self._ahead = ahead
-        self._engines: dict[str, Engine] = {
-            part: open_engine(found, part, size=MID if part == "local" else SMALL) for part in parts
-        }
+        self._paper = paper.Paper(found, info) if found.family == paper.FAMILY else None
+        self._engines: dict[str, Engine] = {}
+        if self._paper is None:
+            for part in parts:
+                self._engines[part] = open_engine(found, part, size=MID if part == "local" else SMALL)
         self.reset()
 
     def reset(self) -> None:
@@ -131,6 +140,8 @@ class Networks:
         They go on where equalisation acted; if it is `forced` elsewhere too, but not for what is hardly to be seen.
         """
         treated = frame.planes is not source.planes
+        if self._paper is not None:
+            return [self._paper(source, table).replace(cut=frame.cut) if treated or forced else frame]
         sight = sight_of(source, frame, region, table)
         self._window.append(_Entry(frame, shot, region, treated or forced, treated, sight))
         return [self._next()] if len(self._window) - self._at > self._ahead else []

@@ -67,7 +67,8 @@ class Deflicker(Stage):
     networks   whether the networks of BlazeBVD go on where equalisation acted: what it left of flicker, and light that
                was clipped. True for all, or some of "global", "temporal", "local". They need 256 x 144 pixels or more
                inside black bars, and wait for some frames more (none in mode "live")
-    network    which: a name of the catalogue (`reelmend engines list`), a network's folder, or a Network
+    network    which: a name of the catalogue (`reelmend engines list`), a network's folder, or a Network; one of family
+               "gfrm" is the U-Net of the paper, which makes each frame anew and runs alone
     """
 
     name: ClassVar[str] = "deflicker"
@@ -159,7 +160,7 @@ class Deflicker(Stage):
         if self._parts:
             if fits(info):
                 engines = (find_network(self.network).name,)
-                notes += [str(plan) for plan in plans_of(self.network, self._parts)]
+                notes += [str(plan) for plan in plans_of(self.network, self._parts, info)]
                 seen = (future + PAST) * 4 * (2 * 3 * 36 * 64) + (future + 2) * 4 * (8 * 144 * 256)
             else:
                 why = f"the picture is {info.width}x{info.height}, they need 256x144 or more"
@@ -184,18 +185,19 @@ class Deflicker(Stage):
 
     def open(self, info: VideoInfo, device: str) -> StageRuntime:
         self.declare(info, device)
-        return _Runtime(self, bool(self._parts) and fits(info))
+        return _Runtime(self, info if self._parts and fits(info) else None)
 
 
 class _Runtime(StageRuntime):
-    def __init__(self, options: Deflicker, networks: bool) -> None:
+    def __init__(self, options: Deflicker, info: VideoInfo | None) -> None:
+        """info: of the frames, where networks go on."""
         self._options = options
         self._listener: Callable[[Finding], None] | None = None
         brush = Brush(options.mask, options.protect, options.dither)
         # what goes on with frames that are equalised
         self.after: Networks | None = None
-        if networks:
-            self.after = Networks(options.network, options._parts, options._ahead[1], brush)
+        if info is not None:
+            self.after = Networks(options.network, options._parts, options._ahead[1], brush, info)
         self.reset()
 
     def reset(self) -> None:
