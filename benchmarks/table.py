@@ -173,8 +173,10 @@ def networks(document: Document) -> str:
     lines = []
     for case in dict.fromkeys(row["case"] for row in document["rows"] if row["case"].startswith("speed: ")):
         alone, after = values(document, case).values()
-        unit, rest = ("ms", " a frame") if "ms" in after else ("s", f"; BlazeBVD's paper: {s['speed']['paper_s']} s")
-        lines.append(f"- {case[7:]}: {alone[unit]:.3g} {unit} alone, {after[unit]:.3g} {unit} with networks{rest}")
+        key, unit, rest = "s", "s", f"; BlazeBVD's paper: {s['speed']['paper_s']} s"
+        if "ms" in after:
+            key, unit, rest = "ms", "ms a frame", ""
+        lines.append(f"- {case[7:]}: {alone[key]:.3g} {unit} alone, {after[key]:.3g} {unit} with networks{rest}")
     parts += ["\n".join(lines)] if lines else []
     return "\n\n".join([*parts, measured(document, "av", "numpy", "opencv-python-headless")])
 
