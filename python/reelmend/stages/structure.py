@@ -58,11 +58,18 @@ def means_of(frame: Frame, grid: tuple[int, int], region: Region | None = None) 
         for k, plane in enumerate(views):
             i, j = (sx, sy) if k else (0, 0)
             views[k] = plane[y0 >> j : -(-y1 >> j), x0 >> i : -(-x1 >> i)]
-    means = [ops.to_host(ops.area_mean(v, grid)) for v in views]
+    means = [ops.to_host(_means(v, grid)) for v in views]
     if fmt.kind == "gray":
         means *= 3
     rgb: NDArray[np.float32] = (np.stack(means) / fmt.max_code).astype(np.float32)
     return _to_rgb(rgb, frame.coding, fmt.max_code) if fmt.kind == "yuv" else rgb
+
+
+def _means(plane: Any, grid: tuple[int, int]) -> Any:
+    if all(int(n) >= m for n, m in zip(plane.shape, grid, strict=True)):
+        return ops.area_mean(plane, grid)
+    # such as the chroma of a small picture: a tile is less than a sample
+    return ops.resize(ops.cast(plane, np.float32), grid, filter="area")
 
 
 def _halved(tiles: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import OptionError
-from ...stages.deflicker.priors import PLANES, POINTS, RGB_PLANES, TONES
+from ...stages.deflicker.priors import BLACK, LOST, PLANES, POINTS, RGB_PLANES, TONES, WHITE
 from ..deflicker.family import Blaze
 from ..deflicker.gfrm import toned
 from ..deflicker.tcm import STATE
@@ -44,7 +44,6 @@ _LENGTH = 8  # frames of a sequence, for the temporal network
 _CLIPPED = 5  # of those for the local one
 _PATCH = (64, 96)  # rows, columns of theirs
 _RGB = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
-_BLACK, _WHITE = 0.02, 0.98  # as stages.deflicker.priors has them
 _CHANGING, _STEADY = 0.3, 10.0  # weights of the temporal error, and of the local one in all of the picture
 
 
@@ -310,7 +309,8 @@ def recovered(
     """Pictures (frames, n, 3, h, w) after the local network, each from the one before; and what was lost in them."""
     frames = len(now)
     v = raw.amax(2, keepdim=True)
-    lost = torch.cat([(v < _BLACK).float(), (v > _WHITE).float()], 2)
+    share = ((torch.abs(now - raw).amax(2, keepdim=True) - LOST[0]) / (LOST[1] - LOST[0])).clamp(0, 1)
+    lost = torch.cat([(v < BLACK).float(), (v > WHITE).float()], 2) * share
     results: list[Tensor] = []
     left = torch.ones_like(lost[0][:, :1])
     for k in range(frames):

@@ -5,7 +5,7 @@ temporal  gains by which light follows that of the past, moved along the motion 
 local     where light is lost to black or white, shares of the past and the next frame, moved along the motion (LFRM)
 
 The networks see pictures of 36 x 64 and 144 x 256 in the memory of the host, whatever the frames' size and device:
-they take a few milliseconds of one core, less than a copy to a GPU and back would wait. Frames stay where they are.
+they are too small for a GPU to be worth the way there and back. Frames stay where they are.
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ def plans_of(network: str | Network, parts: Sequence[str], info: VideoInfo) -> l
     found = find_network(network)
     if found.family == paper.FAMILY:
         return [paper.plan_of(found, info)]
-    return [plan_engine(found, part, size=MID if part == "local" else SMALL) for part in parts]
+    return [plan_engine(found, part, **_how(part)) for part in parts]
+
+
+def _how(part: str) -> dict[str, Any]:
+    """Size of its pictures, and threads: those of SMALL are too small to be shared."""
+    return {"size": MID} if part == "local" else {"size": SMALL, "threads": 1}
 
 
 @dataclass(slots=True)
@@ -126,7 +131,7 @@ class Networks:
         self._engines: dict[str, Engine] = {}
         if self._paper is None:
             for part in parts:
-                self._engines[part] = open_engine(found, part, size=MID if part == "local" else SMALL)
+                self._engines[part] = open_engine(found, part, **_how(part))
         self.reset()
 
     def reset(self) -> None:
@@ -173,7 +178,7 @@ class Networks:
         assert entry.frame is not None
         sight = entry.sight
         if not entry.acts:
-            return _Past(entry, entry.frame, sight.made.small, sight.made.mid, sight.lost, _blank(self._engines))
+            return self._left(entry, _blank(self._engines))
         toned = self._tone(self._at)
         back = None if before is None else flow_to(sight.made, before.entry.sight.made)
         fore = None if following is None else flow_to(sight.made, following.sight.made)
@@ -186,13 +191,21 @@ class Networks:
             small = toned.small * np.exp(_enlarged(change, SMALL))
         off = small - sight.made.small
         if not entry.sure and float(np.sqrt((off * off).mean())) < _SEEN:
-            return _Past(entry, entry.frame, sight.made.small, sight.made.mid, sight.lost, state)
+            return self._left(entry, state)
         frame = self._retoned(entry.frame, entry.region, toned.curves, gains)
         mid = _toned(sight.made.mid, toned.curves, gains)
-        lost = sight.lost
-        if "local" in self._engines and float(lost.mean()) > _LOST and (before is not None or following is not None):
-            frame, mid, lost = self._restored(entry, frame, mid, lost, before, back, following, fore)
-        return _Past(entry, frame, small, mid, lost, state)
+        lost = sight.lost(mid)
+        left = lost.max(axis=0, keepdims=True)
+        if "local" in self._engines and float(left.mean()) > _LOST and (before is not None or following is not None):
+            frame, mid, left = self._restored(entry, frame, mid, lost, before, back, following, fore)
+        return _Past(entry, frame, small, mid, left, state)
+
+    def _left(self, entry: _Entry, state: Floats) -> _Past:
+        """A frame that is given out as it is."""
+        assert entry.frame is not None
+        made = entry.sight.made
+        left = entry.sight.lost(made.mid).max(axis=0, keepdims=True)
+        return _Past(entry, entry.frame, made.small, made.mid, left, state)
 
     def _retoned(self, frame: Frame, region: Region, curves: Floats, gains: Floats) -> Frame:
         return self.brush.retone(frame, region, _change(curves, frame), gains=np.ascontiguousarray(gains[:, None]))
@@ -244,7 +257,7 @@ class Networks:
         fore: Floats | None,
     ) -> tuple[Frame, Floats, Floats]:
         """The frame with what it lost taken from the past and the next, by the local network."""
-        raw = entry.sight.exposed
+        left = lost.max(axis=0, keepdims=True)
         nothing = np.ones((1, *MID), np.float32)
         past, past_lost = mid, nothing
         if before is not None and back is not None:
@@ -255,10 +268,10 @@ class Networks:
         if following is not None and fore is not None:
             toned = self._tone(self._at + 1)
             light = _toned(following.sight.made.mid, toned.curves, toned.gains)
-            both = _moved(np.concatenate([light, following.sight.exposed]), fore)
+            both = _moved(np.concatenate([light, following.sight.lost(light)]), fore)
             then, then_lost = both[:3], both[3:]
         there = np.array([before is not None, following is not None], np.float32).reshape(1, 2, 1, 1)
-        views = np.concatenate([mid, past, then, raw, past_lost, then_lost])
+        views = np.concatenate([mid, past, then, lost, past_lost, then_lost])
         weights = self._engines["local"].run({"views": views[None], "there": there})["weights"][0]
         weights[1:] *= self.brush.open(frame, entry.region, MID)
         weights[1:][weights[1:].max(axis=(1, 2)) < _NONE] = 0
@@ -271,10 +284,10 @@ class Networks:
             ahead = self._retoned(following.frame, following.region, toned.curves, toned.gains)
             terms.append((ahead, fore, weights[2]))
         if len(terms) == 1:
-            return frame, mid, lost
+            return frame, mid, left
         composed = _composed(frame, entry.region, terms)
         light = weights[:1] * mid + weights[1:2] * past + weights[2:] * then
-        left = weights[:1] * lost + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
+        left = weights[:1] * left + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
         return composed, light, left
 
 

@@ -23,12 +23,15 @@ from ..structure import means_of
 from .exposure import HIGH, LOW
 
 __all__ = [
+    "BLACK",
+    "LOST",
     "MID",
     "NEAR",
     "PLANES",
     "RGB_PLANES",
     "SMALL",
     "TONES",
+    "WHITE",
     "Sight",
     "View",
     "flow_to",
@@ -47,7 +50,8 @@ RANKS = np.array(
 _LEVELS = 1024
 _END = 4  # levels from either end that count as clipped
 NEAR = 15  # frames on both sides whose mean is a prior; that over the whole window is another
-_BLACK, _WHITE = 0.02, 0.98  # of V: beyond, nothing is left of what was there
+BLACK, WHITE = 0.02, 0.98  # of V: beyond, nothing is left of what was there
+LOST = (0.012, 0.04)  # by how much what is exposed is changed where it is not lost, and where it is
 
 _SIXTEENTH = np.full(4, 1 / 16, np.float32)
 
@@ -97,13 +101,17 @@ class Sight:
     @classmethod
     def of(cls, raw: View, made: View, table: Floats) -> Sight:
         v = raw.mid.max(axis=0)
-        return cls(raw, made, table, np.stack([v < _BLACK, v > _WHITE]).astype(np.float32))
+        return cls(raw, made, table, np.stack([v < BLACK, v > WHITE]).astype(np.float32))
 
-    @property
-    def lost(self) -> Floats:
-        """Where it is, whichever way: (1, *MID)."""
-        either: Floats = self.exposed.max(axis=0, keepdims=True)
-        return either
+    def lost(self, now: Floats) -> Floats:
+        """How far light is lost to black, and to white, in a picture of MID that was made of it: (2, *MID), 0..1.
+
+        What is exposed and stays as it came is black or white by itself.
+        """
+        off = np.abs(now - self.raw.mid).max(axis=0)
+        share = np.clip((off - np.float32(LOST[0])) / np.float32(LOST[1] - LOST[0]), 0, 1)
+        lost: Floats = self.exposed * share
+        return lost
 
 
 def _tones(channel: Floats) -> Floats:
