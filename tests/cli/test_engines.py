@@ -18,6 +18,7 @@ from reelmend.engines import find, user_folder
 from reelmend.engines.cache import EngineCache
 from reelmend.media import open_source
 
+SHIPS = ("blaze", "lite-x2")
 SHIPPED = "lite-x2"
 SIZE = ("--size", "64x48")
 ORT = ("--backend", "onnxruntime")  # always there, whatever else is
@@ -97,8 +98,9 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     status, said, told = run(capsys, "list", "--json")
     assert (status, told) == (0, "")
-    (row,) = json.loads(said)
-    assert (row["name"], row["scale"], row["precisions"]) == (SHIPPED, 2, ["fp16", "fp32", "mixed"])
+    rows = {row["name"]: row for row in json.loads(said)}
+    assert sorted(rows) == list(SHIPS)
+    assert (rows[SHIPPED]["scale"], rows[SHIPPED]["precisions"]) == (2, ["fp16", "fp32", "mixed"])
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
@@ -111,14 +113,14 @@ def test_a_broken_network_is_said_beside_the_others(capsys: pytest.CaptureFixtur
     assert told.startswith(f"reelmend: {folder}/network.json: not JSON (")
     assert told.count("\n") == 1
     if words:
-        assert [row["name"] for row in json.loads(said)] == [SHIPPED]
+        assert [row["name"] for row in json.loads(said)] == list(SHIPS)
 
 
 def test_a_network_is_listed_by_the_name_that_finds_it(capsys: pytest.CaptureFixture[str]) -> None:
     copied().rename(user_folder() / "renamed")
     _, said, _ = run(capsys, "list", "--json")
     names = [row["name"] for row in json.loads(said)]
-    assert names == [SHIPPED, "renamed"]
+    assert names == [*SHIPS, "renamed"]
     for name in names:
         assert run(capsys, "show", name)[0] == 0
 
@@ -366,7 +368,8 @@ def test_verify_all_goes_on_after_what_is_broken(capsys: pytest.CaptureFixture[s
     assert (status, told) == (1, "")
     first, *others, last = said.splitlines()
     assert first.startswith(f"{folder}/network.json: not JSON")
-    assert sum(line.endswith(": ok") for line in others) == 3
+    files = sum(len(part.files) for name in SHIPS for part in find(name).parts.values())
+    assert sum(line.endswith(": ok") for line in others) == files
     assert last.startswith(f"cache: engine {kept.key[:12]}: the one in the cache was damaged")
 
 
