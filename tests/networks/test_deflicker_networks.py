@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 
 from reelmend.engines import load_network  # noqa: E402
 from reelmend.networks.deflicker.family import Blaze  # noqa: E402
-from reelmend.networks.deflicker.gfrm import KNOTS, GridGfrm, UNetGfrm, steady, toned  # noqa: E402
+from reelmend.networks.deflicker.gfrm import KNOTS, GridGfrm, UNetGfrm, drifts, steady, toned  # noqa: E402
 from reelmend.networks.deflicker.lfrm import VIEWS, Lfrm  # noqa: E402
 from reelmend.networks.importing import import_checkpoint  # noqa: E402
 from reelmend.networks.train import deflicker as training  # noqa: E402
@@ -153,6 +153,17 @@ def test_steady_tells_the_curve_that_places_which_stand_still_need():
     np.testing.assert_allclose(curve[:, 1:-1], 0.05, atol=0.01)
     assert (sure[:, 1:-1] > 0.5).all()
     assert (sure[:, -1] < sure[:, 4]).all()
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("additive", 0.7, 1.0), ("gain_gamma", 0.0, 0.3), ("", 0.0, 0.1)])
+def test_drifts_tells_light_that_is_added(frames, kind, low, high):
+    bad = flickering(frames, Draw(kind, 3, 1.0, "film", 0))
+    mids = [np.stack([ops.resize(np.ascontiguousarray(f[..., c]), MID) for c in range(3)]) / 255 for f in bad]
+    views = [View.made(m.astype(np.float32)) for m in mids]
+    seen = [Sight.of(v, v, np.linspace(0, 1, 64, dtype=np.float32)) for v in views]
+    _, tones = global_inputs(seen, 3)
+    told = drifts(torch.from_numpy(tones)[None]).mean()
+    assert low <= float(told) <= high
 
 
 def test_exchanged_colours_and_mirrors_are_those_of_exchanged_and_mirrored_pictures(frames):

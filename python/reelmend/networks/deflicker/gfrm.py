@@ -23,6 +23,9 @@ __all__ = ["KNOTS", "GridGfrm", "UNetGfrm", "toned"]
 KNOTS = 9  # of a curve, even over 0..1
 _CURVE, _GAIN = 0.35, 0.7  # the most that is added to a value, and that a gain changes it by
 _NEAR = 10  # of the planes that stages.deflicker.priors makes
+_SETS, _BLACK, _GRAY = 5, 0, 8  # of tones; among the ranks, those of 0.1 and of 50 percent
+_NOISE = 0.08  # a move of gray that tells little
+_EVEN, _CERTAIN = 0.37, 0.03  # by what part of gray black moves where either may be, and how fast that is certain
 _STILL = 0.03  # deviation of luma from which a place counts half
 _LITTLE = 3e-3  # share of the picture that tells little
 SLOPE = 0.1
@@ -75,7 +78,23 @@ class GridGfrm(nn.Module):
         still, sure = steady(grid)
         joined = act(self.join(torch.cat([t, pooled, 10 * still.flatten(1), sure.flatten(1)], 1)))
         believed = torch.sigmoid(self.believe(joined)).view(-1, 3, KNOTS) * still
-        return believed + _CURVE * torch.tanh(self.curve(joined)).view(-1, 3, KNOTS), gains
+        curves = _CURVE * torch.tanh(self.curve(joined)).view(-1, 3, KNOTS)
+        return believed + curves * drifts(tones), gains
+
+
+def drifts(tones: Tensor) -> Tensor:
+    """Whether light is added in the window and not multiplied: (n, 3, 1), 0..1. Then black moves nearly as far as gray.
+
+    Where it is, what is black and white in a picture tells by how much; where it is not, those say nothing of light,
+    and the look of a film is its own.
+
+    tones  as GridGfrm takes them: of five sets of three channels, the fourth is the least in the window, the fifth the
+           greatest
+    """
+    sets = tones.view(-1, _SETS, 3, tones.shape[1] // (3 * _SETS))
+    moves = sets[:, 4] - sets[:, 3]
+    ratio = moves[..., _BLACK] / (moves[..., _GRAY] + _NOISE)
+    return torch.sigmoid((ratio - _EVEN) / _CERTAIN)[:, :, None]
 
 
 def steady(grid: Tensor) -> tuple[Tensor, Tensor]:

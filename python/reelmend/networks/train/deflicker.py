@@ -25,7 +25,7 @@ from torch.nn import functional
 from ...errors import OptionError
 from ...stages.deflicker.priors import BLACK, LOST, PLANES, POINTS, RGB_PLANES, TONES, WHITE
 from ..deflicker.family import Blaze
-from ..deflicker.gfrm import toned
+from ..deflicker.gfrm import drifts, toned
 from ..deflicker.tcm import STATE
 from .data import load_split
 from .flicker import Draw, Run, clean_frames, make_run, prepare_runs
@@ -37,14 +37,13 @@ __all__ = ["Deflicker", "moved"]
 _SIZES = ("width", "temporal", "local")
 _FLOOR = 3e-5  # of mean squares: below 45 dB less care is asked for
 _ANY = 0.1  # of the frames that the global network sees, those drawn from all, treated or not
-_DARK, _MOVES = 1, 0.06  # the tone that tells black, and how far it moves where light is added
 _SHIFTED, _SHIFT = 0.6, 0.04  # share of their frames that are moved further, and by how much
 _LOCAL = 1 / 3  # of the steps that train the local network too: it learns fast, and its steps are dear
 _LENGTH = 8  # frames of a sequence, for the temporal network
 _CLIPPED = 5  # of those for the local one
 _PATCH = (64, 96)  # rows, columns of theirs
 _RGB = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
-_CHANGING, _STEADY = 0.3, 10.0  # weights of the temporal error, and of the local one in all of the picture
+_CHANGING, _STEADY = 0.6, 10.0  # weights of the temporal error, and of the local one in all of the picture
 
 
 def moved(x: Tensor, flow: Tensor) -> Tensor:
@@ -73,7 +72,7 @@ class _Held:
     back: Tensor
     fore: Tensor
     ahead: float
-    shifts: bool  # whether its flicker moves black
+    shifts: bool  # whether its flicker adds light
     large: tuple[Tensor, Tensor, Tensor] | None
 
     @classmethod
@@ -83,9 +82,7 @@ class _Held:
         made, clean = (torch.from_numpy(a[k].astype(np.float32) / np.float32(65535)) for k in ("made", "clean"))
         large = (t["mid"], t["mid_back"], t["mid_fore"]) if "mid" in t else None
         acts = np.flatnonzero(a["acts"])
-        # of the window, the most and the least that the darkest tones have been
-        tones = t["tones"].view(-1, 5, 3, POINTS)[..., _DARK]
-        shifts = bool((tones[:, 4] - tones[:, 3]).amax() > _MOVES)
+        shifts = float(drifts(t["tones"]).mean()) > 0.5
         return cls(made, clean, t["grid"], t["tones"], acts, t["back"], t["fore"], float(a["ahead"]), shifts, large)
 
 
