@@ -16,6 +16,14 @@ from reelmend.stages.interpolate import METHODS, Interpolate
 TICK = Fraction(1, 25)
 HEIGHT, WIDTH = 160, 272
 MOVING = ["flow", "memc"]
+# By networks of random weights, whose pictures are little more than mixtures: what is the stage's holds for them too.
+LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet")]
+OURS = ["sample", "blend", *MOVING]
+ALL = [*OURS, *LEARNED]
+
+
+def test_all_methods_are_tested():
+    assert sorted([*OURS, "superslomo", "ifnet"]) == sorted(METHODS)
 
 
 @cache
@@ -45,6 +53,8 @@ def gray(picture, t, **changes):
 
 def run(frames, device="cpu", **options):
     frames = [f if isinstance(f, Frame) else gray(f, t) for t, f in enumerate(frames)]
+    if options.get("method", "flow") not in OURS:
+        options["network"] = f"few-{options['method']}"
     stream = Stream([Interpolate(**{"factor": 2, "repeats": "keep", **options})], device=device)
     return [f for frame in frames for f in stream.push(frame)] + stream.flush()
 
@@ -94,14 +104,14 @@ def test_accelerated_motion_is_followed():
     assert quality[True] > quality[False] + 4
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_identical_frames_give_that_frame(method):
     picture = gray(view(20), 0).planes[0]
     for f in run([gray(picture, t) for t in range(6)], method=method, factor=3):
         np.testing.assert_array_equal(f.planes[0], picture)
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_what_stops_stands_still(method):
     """The frames of a hold are alike, though the picture moved before it and moves after it."""
     places = [0, 6, 12, 18, 18, 18, 18, 24, 30, 36]
@@ -166,7 +176,7 @@ def test_noise_alone_is_mixed(method):
         assert psnr(a, b) > 20
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize("level", [0, 16, 128, 255])
 def test_flat_frames_stay(method, level):
     for f in run([np.full((HEIGHT, WIDTH), level)] * 4, method=method):
@@ -176,19 +186,20 @@ def test_flat_frames_stay(method, level):
 # --- light -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["blend", *MOVING])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
 def test_a_dissolve_is_mixed(method):
     a, b = view(20), view(20, seed=5)
     at = [0, 0, *np.linspace(0, 1, 11), 1, 1]
     out = luma(run([a + (b - a) * s for s in at], method=method))
     for k in range(len(at) - 1):
         true = a + (b - a) * (at[k] + at[k + 1]) / 2
-        assert psnr(out[2 * k + 1], true) > 42
+        # Super SloMo samples up to a pixel aside at the right and below, which weights of training make up for
+        assert psnr(out[2 * k + 1], true) > (30 if method == "superslomo" else 42)
 
 
 @pytest.mark.parametrize("way", ["out", "in"])
 @pytest.mark.parametrize("step", [0, 2])
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_a_fade_goes_evenly(way, step, method):
     """No beat: the light of a made frame is half way between its neighbours', to black and from it. Blocks that look
     for their own light in a darker picture find some elsewhere, so theirs is a little off."""
@@ -199,7 +210,7 @@ def test_a_fade_goes_evenly(way, step, method):
         assert abs(light[k] - (light[k - 1] + light[k + 1]) / 2) < (0.5 if method == "flow" else 1)
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 @pytest.mark.parametrize("acceleration", [True, False])
 def test_a_flash_is_not_smeared(method, acceleration):
     """It lasts as long as it did, and nothing before or after is lit by it; nor is it told as a cut."""
@@ -231,7 +242,7 @@ def rgb(frame):
     return np.stack([np.asarray(p) for p in frame.planes], -1).astype(float)
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 @pytest.mark.parametrize("repeats", ["keep", "auto"])
 def test_a_cut_is_held(film, method, repeats):
     """The old picture stays until the new shot begins, and every frame is of one shot."""
@@ -246,7 +257,7 @@ def test_a_cut_is_held(film, method, repeats):
         assert psnr(rgb(a), rgb(b)) > 34
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_a_cut_is_told_once_though_no_output_falls_on_it(film, method):
     out = run(colour_frames(film), method=method, factor=None, rate=60, repeats="keep")
     assert [f.cut for f in out].count(True) == 1
@@ -254,7 +265,7 @@ def test_a_cut_is_told_once_though_no_output_falls_on_it(film, method):
     assert first.time == min(f.time for f in out if f.time >= 4 * TICK)
 
 
-@pytest.mark.parametrize("method", ["blend", "flow"])
+@pytest.mark.parametrize("method", ["blend", "flow", *LEARNED])
 def test_a_cut_is_blended_if_asked(film, method):
     out = run(colour_frames(film), method=method, cuts="blend")
     mean = (film[3].astype(float) + film[4]) / 2
@@ -262,7 +273,7 @@ def test_a_cut_is_blended_if_asked(film, method):
     assert [f.cut for f in out].count(True) == 1
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_both_sides_of_a_cut_are_extrapolated_if_asked(method):
     one, two = [view(20 + 4 * t) for t in range(5)], [view(100 + 4 * t, seed=7) for t in range(5)]
     out = run([*one, *two], method=method, cuts="extrapolate", factor=4)
@@ -282,7 +293,7 @@ def test_flags_that_came_in_are_not_multiplied():
 # --- bars and titles ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["blend", *MOVING])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
 @pytest.mark.parametrize("black", [0, 3])
 def test_black_bars_stay_to_the_bit(method, black):
     """And the picture inside is made as if they were not there."""
@@ -296,7 +307,7 @@ def test_black_bars_stay_to_the_bit(method, black):
     for p in out:
         assert (p[:24] == black).all()
         assert (p[-24:] == black).all()
-    if method != "blend":
+    if method in MOVING:
         for k in range(1, 14, 2):
             assert psnr(out[k], boxed(k / 2), np.s_[26:-26, 32:-32]) > 40
 
@@ -312,17 +323,18 @@ def titled(picture):
 TITLE = (titled(view(20)) != view(20)) & (titled(view(60)) != view(60))
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_a_title_over_motion_stays(method):
     quality = {}
     for kept in (True, False):
         out = luma(run([titled(view(20 + 5 * t)) for t in range(14)], method=method, overlays=kept))
         quality[kept] = min(psnr(out[k], titled(view(20 + 5 * k / 2)), TITLE) for k in range(19, 26, 2))
     assert quality[True] > 34
-    assert quality[True] > quality[False] + 6
+    if method in MOVING:  # what is little more than mixed does not move it
+        assert quality[True] > quality[False] + 6
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_no_overlay_is_seen_where_there_is_none(method):
     frames = [view(20 + 5 * t) for t in range(12)]
     with_them, without = (luma(run(frames, method=method, overlays=o)) for o in (True, False))
@@ -370,7 +382,7 @@ def as_format(picture, name, t, full=True):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("method", ["blend", *MOVING])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
 def test_every_plane_of_every_format_moves(name, method):
     out = run([as_format(view(20 + 4 * t), name, t) for t in range(4)], method=method)
     assert [f.made for f in out] == [False, True] * 3 + [False, False]
@@ -382,13 +394,13 @@ def test_every_plane_of_every_format_moves(name, method):
             assert a.dtype == b.dtype
             assert a.shape == b.shape
             assert a.max() <= f.format.max_code
-            if method != "blend":
+            if method in MOVING:
                 scale = 255 / f.format.max_code
                 assert psnr(a * scale, b * scale, np.s_[24:-24, 24:-24]) > 36
 
 
 @pytest.mark.parametrize("full", [True, False])
-@pytest.mark.parametrize("method", ["blend", *MOVING])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
 def test_no_code_above_the_depth(full, method):
     """Steps from 0 to 1023 and back, in motion: nothing is made that a 10-bit code cannot hold."""
     steps = [np.where(view(20 + 5 * t) > 128, 255.0, 0.0) for t in range(5)]
@@ -401,13 +413,13 @@ SIZES = [(1, 1), (1, 2), (2, 1), (7, 1), (1, 7), (7, 7), (2, 64), (64, 2), (15, 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("name", ["yuv420p", "gbrp10"])
-def test_tiny_and_odd_sizes(size, name):
-    for method in METHODS:
-        pictures = [view(20 + t)[: size[0], : size[1]] for t in range(5)]
-        out = run([as_format(p, name, t) for t, p in enumerate(pictures)], method=method)
-        assert len(out) == 10
-        for f in out:
-            assert [tuple(p.shape) for p in f.planes] == list(f.format.plane_shapes(size[1], size[0]))
+@pytest.mark.parametrize("method", ALL)
+def test_tiny_and_odd_sizes(size, name, method):
+    pictures = [view(20 + t)[: size[0], : size[1]] for t in range(5)]
+    out = run([as_format(p, name, t) for t, p in enumerate(pictures)], method=method)
+    assert len(out) == 10
+    for f in out:
+        assert [tuple(p.shape) for p in f.planes] == list(f.format.plane_shapes(size[1], size[0]))
 
 
 def test_sources_are_never_written_to():
@@ -420,14 +432,14 @@ def test_sources_are_never_written_to():
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("method", MOVING)
+@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
 def test_threads_do_not_matter(for_threads, method):
     frames = [as_format(titled(view(20 + 5 * t)), "yuv420p", t) for t in range(8)]
     first, *others = for_threads(lambda: [p.tobytes() for f in run(frames, method=method) for p in f.planes])
     assert all(first == other for other in others)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OURS)
 @pytest.mark.parametrize("name", ["yuv420p", "rgb24", "gray16"])
 def test_on_a_gpu_the_same_bytes(cuda, method, name):
     frames = [as_format(titled(view(20 + 5 * t)), name, t) for t in range(9)]

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...convert import rgb_into
+from ...engines.network import Size
 from ...frame import Array, Frame
+from ...ops._dispatch import empty
 from ..letterbox import Region
 
-__all__ = ["Estimator", "Motion", "estimator_for", "luma_of"]
+__all__ = ["Estimator", "Motion", "crop", "cropped", "estimator_for", "luma_of", "picture_of"]
 
 
 @dataclass(slots=True)
@@ -38,6 +41,26 @@ def luma_of(frame: Frame, region: Region) -> Array:
         depth = frame.format.depth
         return ops.rgb_to_yuv(planes, subsampling=(0, 0), depth=depth, rgb_depth=depth, full_range=True)[0]
     return frame.planes[0][y0:y1, x0:x1]
+
+
+def picture_of(frame: Frame, region: Region, size: Size) -> Array:
+    """The picture inside a region as float32 (3, rows, columns) of this size, RGB 0..1, padded by its edges."""
+    out = empty((3, *size), np.float32, frame.planes[0])
+    rgb_into(cropped(frame, region), out)
+    return out
+
+
+def cropped(frame: Frame, region: Region) -> Frame:
+    """The part of a frame inside a region: views of its planes."""
+    return frame.replace(planes=tuple(crop(plane, frame, region) for plane in frame.planes))
+
+
+def crop(plane: Array, frame: Frame, region: Region) -> Array:
+    """A plane's part inside a region of its frame."""
+    height, width = plane.shape
+    x0, y0, x1, y1 = region
+    sx, sy = (1 if width < frame.width else 0), (1 if height < frame.height else 0)
+    return plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
 
 
 class Estimator(ABC):

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import engines, ops
-from ...convert import rgb_into
 from ...engines.graph import SharedMemory
 from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array, Frame
 from ...ops._dispatch import empty
 from ..letterbox import Region
-from .estimate import Estimator, Motion
+from .estimate import Estimator, Motion, picture_of
 
 if TYPE_CHECKING:
     from ...engines import Engine, EnginePlan
@@ -110,7 +109,7 @@ class FlowNet(Estimator):
         x0, y0, x1, y1 = region
         size = (y1 - y0, x1 - x0)
         largest, *others = _pyramid(size)
-        picture = _picture(frame, region, largest)
+        picture = picture_of(frame, region, largest)
         return _Pyramid(size, [picture, *(_resized(picture, other) for other in others)])
 
     def match(self, a: _Pyramid, b: _Pyramid) -> Array:
@@ -161,16 +160,6 @@ def _pyramid(size: Size) -> list[Size]:
     multiple = _CELL << (count - 1)
     rows, columns = (math.ceil(n / multiple) * multiple for n in size)
     return [(rows >> level, columns >> level) for level in range(count)]
-
-
-def _picture(frame: Frame, region: Region, size: Size) -> Array:
-    """The picture inside a region as float32 (3, rows, columns), RGB 0..1, padded by its edges."""
-    x0, y0, x1, y1 = region
-    sx, sy = frame.format.subsampling if frame.format.kind == "yuv" else (0, 0)
-    chroma = [plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)] for plane in frame.planes[1:]]
-    out = empty((3, *size), np.float32, frame.planes[0])
-    rgb_into(frame.replace(planes=(frame.planes[0][y0:y1, x0:x1], *chroma)), out)
-    return out
 
 
 def _resized(planes: Array, size: Size) -> Array:

@@ -11,7 +11,9 @@ import numpy as np
 from ... import ops
 from ...frame import Array, Frame
 from ..letterbox import Region
-from .estimate import Estimator, Motion
+from .estimate import Estimator, Motion, crop, cropped
+from .standing import Standing, groups
+from .synthesis import Synthesiser, View, put
 
 __all__ = ["Maker", "Overlay", "Picture"]
 
@@ -24,6 +26,7 @@ _ALIKE = 0.05  # of the range, in mean light
 _ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
 _DOUBT = 0.1  # pixels: reached by less than this is hardly reached
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
+_NEIGHBOURS = 8  # cells along an edge, of a quarter of the picture's size each
 _MOVING = 0.25  # pixels of the picture a pair: in front of motion, of which a search finds little just there
 
 
@@ -35,8 +38,9 @@ class Picture:
     time     when it is shown, on the clock of the output
     light    mean of its samples, 0..1; `flat` where nothing is to be seen in it
     repeats  frames that show it again, and their times
-    prepared  what the estimator keeps of it, by region
+    prepared  what the estimator keeps of it, by region; `views` what a network does
     motion   to the next picture, once it is `related` to it; None where the shot ends
+    pair     what a network found of it and the next picture; `standing` where the two are alike
     """
 
     frame: Frame
@@ -47,24 +51,17 @@ class Picture:
     light: float = 0.0
     flat: bool = False
     prepared: dict[Region, Any] = field(default_factory=dict)
+    views: dict[Region, View] = field(default_factory=dict)
     motion: Motion | None = None
     related: bool = False
+    pair: Any = None
+    standing: Standing | None = None
 
-
-def _crop(plane: Array, frame: Frame, region: Region) -> Array:
-    """A plane's part inside a region of its frame."""
-    height, width = plane.shape
-    x0, y0, x1, y1 = region
-    sx, sy = (1 if width < frame.width else 0), (1 if height < frame.height else 0)
-    return plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
-
-
-def _groups(frame: Frame) -> list[list[int]]:
-    """Numbers of planes of one size, which are worked on together."""
-    found: dict[tuple[int, ...], list[int]] = {}
-    for i, plane in enumerate(frame.planes):
-        found.setdefault(tuple(plane.shape), []).append(i)
-    return list(found.values())
+    def forget(self) -> None:
+        """Nothing more is made of it; its motion may still tell of the next pair."""
+        self.prepared.clear()
+        self.views.clear()
+        self.pair = self.standing = None
 
 
 class Overlay:
@@ -98,13 +95,22 @@ class Maker:
     method     "sample", "blend", or along motion that the estimator finds
     cuts       "hold", "blend" or "extrapolate"
     overlays   whether what stands still in front of motion is kept so
+    synthesiser  what makes pictures instead; the motion still tells shots, and where pictures can only be mixed
     """
 
-    def __init__(self, method: str, cuts: str, estimator: Estimator | None, overlays: bool) -> None:
+    def __init__(
+        self,
+        method: str,
+        cuts: str,
+        estimator: Estimator | None,
+        overlays: bool,
+        synthesiser: Synthesiser | None = None,
+    ) -> None:
         self._method = method
         self._cuts = cuts
         self._estimator = estimator
         self._overlays = overlays
+        self._synthesiser = synthesiser
         self._overlay = Overlay()
         self._shot: int | None = None
         self._joined: dict[int, int] = {}  # shots that go on under an earlier number
@@ -133,7 +139,10 @@ class Maker:
         if a.shot != self._shot:
             self._shot, self._overlay = a.shot, Overlay()
         if self._overlays and a.motion is not None:
-            self._overlay.see(a.frame, b.frame, a.motion.region, a.motion.forward)
+            # Where a title is, a search finds that nothing moves, and what is made along that stays. What a network
+            # makes need not, so a title is told by what moves around it.
+            flow = a.motion.forward if self._synthesiser is None else _around(a.motion.forward)
+            self._overlay.see(a.frame, b.frame, a.motion.region, flow)
 
     def make(self, a: Picture, b: Picture, t: Fraction, before: Picture | None, after: Picture | None) -> Frame:
         """The frame at t, between 0 (a) and 1 (b): untimed. `before` and `after` tell the motion around the pair."""
@@ -150,6 +159,8 @@ class Maker:
         share = min(1.0, max(0.0, (motion.sure - _UNSURE) / (_SURE - _UNSURE)))
         if share == 0.0:
             return self._mix(a.frame, b.frame, float(t))
+        if self._synthesiser is not None:
+            return self._synthesised(self._synthesiser, a, b, float(t), motion, share)
         return self._along(a, b, float(t), motion, share, before, after)
 
     def _mix(self, a: Frame, b: Frame, t: float) -> Frame:
@@ -206,6 +217,31 @@ class Maker:
             terms += [(0, still, (1 - share) * (1 - t), 1.0), (1, still, (1 - share) * t, 1.0)]
         return self._composed(a.frame, b.frame, terms, region, t, overlay=self._overlay if self._overlays else None)
 
+    def _synthesised(
+        self, synthesiser: Synthesiser, a: Picture, b: Picture, t: float, motion: Motion, share: float
+    ) -> Frame:
+        """By a network, as far as the motion is sure, else a mixture. Where nothing changes, the source."""
+        region = motion.region
+        if a.standing is None:
+            a.standing = Standing(cropped(a.frame, region), cropped(b.frame, region), motion)
+        near = a.frame if 2 * t < 1 else b.frame
+        planes = [ops.copy(p) for p in near.planes]
+        target = near.replace(planes=tuple(planes), made=True)
+        if a.standing.everywhere:
+            return target
+        one, two = (_viewed(p, region, synthesiser) for p in (a, b))
+        if a.pair is None:
+            a.pair = synthesiser.pair(one, two)
+        inside = cropped(target, region)
+        pictures = cropped(a.frame, region), cropped(b.frame, region)
+        put(synthesiser.at(a.pair, t), (one, two), pictures, t, share, inside)
+        source = cropped(near, region)
+        a.standing.keep(source, inside, t)
+        if self._overlays:
+            for from_, to in zip(source.planes, inside.planes, strict=True):
+                self._overlay.lay(from_, to)
+        return target
+
     def _composed(
         self,
         a: Frame,
@@ -220,16 +256,16 @@ class Maker:
         whole = region == (0, 0, a.width, a.height)
         planes: list[Array] = [ops.empty_like(p) if whole else ops.copy(p) for p in near.planes]
         pictures = (a, b)
-        for group in _groups(a):
-            made = [_crop(planes[i], a, region) for i in group]
+        for group in groups(a):
+            made = [crop(planes[i], a, region) for i in group]
             given = [
-                ops.Term([_crop(pictures[which].planes[i], a, region) for i in group], flow, weight, scale)
+                ops.Term([crop(pictures[which].planes[i], a, region) for i in group], flow, weight, scale)
                 for which, flow, weight, scale in terms
             ]
             ops.compose(given, max_code=a.format.max_code, out=made)
             if overlay is not None:
                 for i, target in zip(group, made, strict=True):
-                    overlay.lay(_crop(near.planes[i], a, region), target)
+                    overlay.lay(crop(near.planes[i], a, region), target)
         return near.replace(planes=tuple(planes), made=True)
 
 
@@ -238,6 +274,23 @@ def _prepared(picture: Picture, region: Region, estimator: Estimator) -> Any:
     if region not in picture.prepared:
         picture.prepared[region] = estimator.prepare(picture.frame, region)
     return picture.prepared[region]
+
+
+def _viewed(picture: Picture, region: Region, synthesiser: Synthesiser) -> View:
+    """What the network keeps of a picture's region, made once."""
+    if region not in picture.views:
+        picture.views[region] = synthesiser.view(picture.frame, region)
+    return picture.views[region]
+
+
+def _around(flow: Array) -> Array:
+    """How far things move around each place, on a coarse grid: a field as long as the flow is on the mean there."""
+    rows, columns = (int(n) for n in flow.shape[1:])
+    coarse = (-(-rows // _NEIGHBOURS), -(-columns // _NEIGHBOURS))
+    means = [ops.resize(abs(flow[c]), coarse, filter="area") for c in (0, 1)]
+    field = ops.beside(np.zeros((2, *coarse), np.float32), flow)
+    field[0], field[1] = means[0] * np.float32(coarse[1] / columns), means[1] * np.float32(coarse[0] / rows)
+    return field
 
 
 def _views(motion: Motion, t: float) -> tuple[Array, Array]:
