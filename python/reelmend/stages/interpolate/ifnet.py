@@ -1,0 +1,157 @@
+"""RIFE 4.0 to 4.26: the blocks of IFNet run by engines, what lies between them by our ops. See networks/ifnet.py for
+the formulas and their source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ... import ops
+from ...engines.network import Network, Size
+from ...errors import NetworkError
+from ...frame import Array
+from ...ops._dispatch import empty
+from .synthesis import Between, Synthesiser, View, sigmoid
+
+__all__ = ["IFNet"]
+
+_TOGETHER = 4  # planes that are warped in one pass
+_FLOATS = 3 * 3 + 4 * 4 + 3 * 3 + 3 * 1  # a pixel: three views, flows, pictures warped and made, masks and weights
+_HIDDEN = 24 / 64  # float32 channels of the last block in full size, in parts of its width
+
+
+@dataclass(slots=True)
+class _Pair:
+    a: View
+    b: View
+
+
+class IFNet(Synthesiser):
+    """Flows from a time to both pictures, block after block, from coarse to fine; and how much of each is to be seen.
+
+    scale  1, 1/2 or 1/4: the size, in parts of its own, in which motion is looked for. For large pictures and motion
+
+    Versions with an encoder see each picture with it once. Versions 4.0 and 4.1 began anew, with every scale doubled,
+    where a flow exceeded 32 pixels; here scale says so, for all pictures.
+    """
+
+    family: ClassVar[str] = "ifnet"
+    file: ClassVar[str] = "flownet.pkl of RIFE 4.0 to 4.26 (github.com/hzwer/Practical-RIFE)"
+
+    def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
+        super().__init__(network, device)
+        try:
+            settings = self.network.settings
+            times = round(1 / scale)
+            self._shrinks = [int(s) * times for s in settings["scales"]]
+            self._multiple = int(settings["multiple"]) * times
+            self._adds_masks, self._halved = bool(settings["adds_masks"]), bool(settings["halved"])
+            self._feature = int(settings["feature"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise NetworkError(f"{self.network.name}: its settings are no IFNet's ({error}); import it again") from None
+        self._blocks = [f"block{k}" for k in range(len(self._shrinks))]
+        self._encodes = "encode" in self.network.parts
+        if scale != 1:
+            self.name += f" at {'half' if times == 2 else 'a quarter of'} the size"
+
+    @property
+    def multiple(self) -> int:
+        return self._multiple
+
+    def sizes(self, size: Size) -> Mapping[str, Size]:
+        encode = {"encode": size} if self._encodes else {}
+        return encode | {
+            name: (size[0] // shrink, size[1] // shrink)
+            for name, shrink in zip(self._blocks, self._shrinks, strict=True)
+        }
+
+    def memory(self, width: int, height: int) -> int:
+        rows, columns = self.padded((height, width))
+        channels = self.network.part(self._blocks[-1]).inputs[0].shape[1]
+        seen = self._seen
+        given = int(channels) / self._shrinks[-1] ** 2
+        floats = _FLOATS + 3 * seen + 2 * seen + 2 * self._feature + given * (1 + _HIDDEN * 2)
+        return 4 * self.network.parameters + math.ceil(4 * rows * columns * floats)
+
+    @property
+    def _seen(self) -> int:
+        """Channels of what is kept of a picture besides itself."""
+        return int(self.network.part("encode").outputs[0].shape[1]) if self._encodes else 0
+
+    def pair(self, a: View, b: View) -> _Pair:
+        if self._encodes:
+            for view in (a, b):
+                if view.seen is None:
+                    given = {"picture": view.picture[None]}
+                    (view.seen,) = self.engines(view.size)["encode"].run(given)["features"]
+        return _Pair(a, b)
+
+    def at(self, pair: _Pair, t: float) -> Between:
+        a, b = pair.a, pair.b
+        engines = self.engines(a.size)
+        flow: Any = None
+        mask: Any = None
+        feature: Any = None
+        for name, shrink in zip(self._blocks, self._shrinks, strict=True):
+            x = self._given(engines[name].inputs["x"], pair, t, flow, mask, feature, shrink)
+            out = engines[name].run({"x": x})
+            size = tuple(int(n) for n in a.picture.shape[1:])
+            larger = _resized(out["flow"][0], size) * np.float32(shrink * (2 if self._halved else 1))
+            more = _resized(out["mask"][0], size)
+            flow = larger if flow is None else flow + larger
+            mask = more if mask is None or not self._adds_masks else mask + more
+            if self._feature and name != self._blocks[-1]:
+                feature = _resized(out["feature"][0], size)
+        by_a = sigmoid(mask[0])
+        made = ops.empty_like(a.picture)
+        ops.warp_blend(list(a.picture), list(b.picture), flow[:2], flow[2:], by_a, out=list(made))
+        rows, columns = a.size
+        return Between(
+            made[:, :rows, :columns], flow[:2, :rows, :columns], flow[2:, :rows, :columns], by_a[:rows, :columns]
+        )
+
+    def _given(
+        self, shape: Sequence[int], pair: _Pair, t: float, flow: Any, mask: Any, feature: Any, shrink: int
+    ) -> Array:
+        """What a block is given: (1, channels, rows, columns) in its size."""
+        a, b = pair.a, pair.b
+        x = empty(tuple(shape), np.float32, a.picture)
+        into = iter(x[0])
+        for of_a, of_b in ((a.picture, b.picture), (a.seen, b.seen)):
+            if of_a is None:
+                continue
+            _shrunk(of_a if flow is None else _warped(of_a, flow[:2]), into)
+            _shrunk(of_b if flow is None else _warped(of_b, flow[2:]), into)
+        next(into)[...] = t
+        if flow is not None:
+            _shrunk(mask, into)
+            if feature is not None:
+                _shrunk(feature, into)
+            start = int(x.shape[1]) - 4
+            _shrunk(flow, into)
+            x[0, start:] *= np.float32(1 / shrink)
+        return x
+
+
+def _warped(planes: Array, flow: Array) -> Array:
+    """Each of any number of planes fetched along a flow."""
+    out = ops.empty_like(planes)
+    for k in range(0, int(planes.shape[0]), _TOGETHER):
+        ops.warp(list(planes[k : k + _TOGETHER]), flow, out=list(out[k : k + _TOGETHER]))
+    return out
+
+
+def _shrunk(planes: Array, into: Any) -> None:
+    """Each plane in the size of the next of others, bilinear without aligned corners."""
+    for plane, target in zip(planes, into, strict=False):
+        ops.resize(plane, out=target)
+
+
+def _resized(planes: Array, size: tuple[int, ...]) -> Array:
+    out = empty((int(planes.shape[0]), *size), np.float32, planes)
+    _shrunk(planes, iter(out))
+    return out

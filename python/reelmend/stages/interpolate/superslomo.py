@@ -1,0 +1,108 @@
+"""Super SloMo: its two networks run by engines, what lies between them by our ops. See networks/superslomo.py for the
+formulas and their source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ... import ops
+from ...engines.network import Network, Size
+from ...frame import Array
+from .synthesis import Between, Synthesiser, View
+
+__all__ = ["SuperSloMo"]
+
+_PUBLISHED = 39.6e6  # weights, of layers that hold
+_HIDDEN = 160  # float32 channels in full size at a time: two of 32, what is skipped, and what is joined
+_FLOATS = 3 * 6 + 4 + 3 * 2 + 17  # a pixel: three views, the flows of a pair, those at t, and what is made of them
+
+
+@dataclass(slots=True)
+class _Pair:
+    a: View
+    b: View
+    forward: Array
+    backward: Array
+
+
+class SuperSloMo(Synthesiser):
+    """The flows between two pictures once a pair; flows and visibility at any time between, once for each time."""
+
+    family: ClassVar[str] = "superslomo"
+    file: ClassVar[str] = "SuperSloMo.ckpt of github.com/avinashpaliwal/Super-SloMo"
+
+    def __init__(self, network: str | Network, device: str) -> None:
+        super().__init__(network, device)
+        self._mean = np.array(self.network.settings["mean"], np.float32).reshape(3, 1, 1)
+        self._places: tuple[Size, Any] = ((0, 0), None)
+
+    @property
+    def multiple(self) -> int:
+        return math.lcm(*(part.multiple for part in self.network.parts.values()))
+
+    def sizes(self, size: Size) -> Mapping[str, Size]:
+        return {"flow": size, "synthesis": size}
+
+    def memory(self, width: int, height: int) -> int:
+        rows, columns = self.padded((height, width))
+        weights = self.network.parameters
+        hidden = _HIDDEN * math.sqrt(weights / _PUBLISHED)
+        return 4 * weights + math.ceil(4 * rows * columns * (_FLOATS + hidden))
+
+    def pair(self, a: View, b: View) -> _Pair:
+        for view in (a, b):
+            if view.seen is None:
+                view.seen = view.picture - ops.beside(self._mean, view.picture)
+        out = self.engines(a.size)["flow"].run({"a": a.picture[None], "b": b.picture[None]})
+        return _Pair(a, b, out["forward"][0], out["backward"][0])
+
+    def at(self, pair: _Pair, t: float) -> Between:
+        a, b = pair.a, pair.b
+        mean = ops.beside(self._mean, a.picture)
+        to_a, to_b = ops.flows_at(pair.forward, pair.backward, t)
+        from_a, from_b = self._warped(a, to_a) + mean, self._warped(b, to_b) + mean
+        out = self.engines(a.size)["synthesis"].run(
+            {
+                "a": a.picture[None],
+                "b": b.picture[None],
+                "forward": pair.forward[None],
+                "backward": pair.backward[None],
+                "to_b": to_b[None],
+                "to_a": to_a[None],
+                "from_b": from_b[None],
+                "from_a": from_a[None],
+            }
+        )
+        to_a, to_b = self._sampled(to_a + out["more_to_a"][0]), self._sampled(to_b + out["more_to_b"][0])
+        visible = out["visible"][0, 0]
+        first, second = visible * np.float32(1 - t), (1 - visible) * np.float32(t)
+        by_a = first / (first + second)
+        made = ops.empty_like(a.picture)
+        ops.warp_blend(list(a.seen), list(b.seen), to_a, to_b, by_a, border="zeros", out=list(made))
+        made += mean
+        rows, columns = a.size
+        return Between(
+            made[:, :rows, :columns], to_a[:, :rows, :columns], to_b[:, :rows, :columns], by_a[:rows, :columns]
+        )
+
+    def _warped(self, view: View, flow: Array) -> Array:
+        """g less the mean: 0 outside the picture."""
+        warped = ops.empty_like(view.seen)
+        ops.warp(list(view.seen), self._sampled(flow), border="zeros", out=list(warped))
+        return warped
+
+    def _sampled(self, flow: Array) -> Array:
+        """The flow that leads where g samples: column (x + u) (w - 1) / w, and so for rows."""
+        rows, columns = (int(n) for n in flow.shape[1:])
+        if self._places[0] != (rows, columns):
+            y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+            place = np.stack([x / np.float32(columns), y / np.float32(rows)])
+            part = np.array([(columns - 1) / columns, (rows - 1) / rows], np.float32).reshape(2, 1, 1)
+            self._places = ((rows, columns), (ops.beside(part, flow), ops.beside(place, flow)))
+        part, place = self._places[1]
+        return flow * part - place

@@ -1,0 +1,195 @@
+"""Pictures made by networks from two others: what such a method is to the stage, and how its engines are held."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ... import engines, ops
+from ...convert import from_rgb
+from ...engines.catalogue import find
+from ...engines.graph import SharedMemory
+from ...engines.network import Network, Size
+from ...errors import NetworkError
+from ...fallback import Fallback
+from ...frame import Array, Frame
+from ..letterbox import Region
+from .estimate import picture_of
+
+if TYPE_CHECKING:
+    from ...engines import Engine, EnginePlan
+
+__all__ = ["Between", "Synthesiser", "View", "put", "sigmoid"]
+
+_SIZES = 2  # sizes of pictures that engines are kept for: whole frames, and the picture inside black bars
+
+
+@dataclass(slots=True)
+class View:
+    """What is kept of one picture while pairs are made with it.
+
+    size     its own rows and columns
+    picture  float32 (3, rows, columns), RGB 0..1, padded by its edges to what the network takes
+    seen     what else its network keeps of it, found once
+    """
+
+    size: Size
+    picture: Array
+    seen: Any = None
+
+
+@dataclass(slots=True)
+class Between:
+    """A picture made between two, and how it was made of them: float32, of the pictures' own size.
+
+    picture     (3, rows, columns), RGB 0..1, not clamped
+    to_a, to_b  (2, rows, columns): where its pixels lie in both pictures, for warp
+    by_a        (rows, columns), 0..1: the part of it that is the first picture's
+    """
+
+    picture: Array
+    to_a: Array
+    to_b: Array
+    by_a: Array
+
+
+class Synthesiser(ABC):
+    """Makes pictures between two, by a network of one family, its parts run by engines and its geometry by our ops.
+
+    network  as Interpolate takes it: a name of the catalogue, the path of a folder, or the Network
+    device   "cpu", "cuda" or "cuda:N": where the pictures are
+
+    A picture is viewed once, a pair is matched once, and then any number of pictures are made between: `view`, `pair`
+    and `at`. All of them know nothing of time, shots or formats, which are the stage's. Raises NetworkError for a
+    network that is not there, or of another family.
+    """
+
+    family: ClassVar[str]  # which is also the method's name
+    file: ClassVar[str]  # of weights, as published, and by whom
+
+    def __init__(self, network: str | Network, device: str) -> None:
+        self.network = network if isinstance(network, Network) else self._found(network)
+        if self.network.family != self.family:
+            raise NetworkError(
+                f"{self.network.name} is of family {self.network.family!r}; method {self.family!r} runs networks of "
+                f"family {self.family!r}: {self.how_to_get_one()}"
+            )
+        self.device = device
+        self.name = f"the network {self.network.name}"
+        self._opened: OrderedDict[Size, dict[str, Engine]] = OrderedDict()
+        self._memory = None if device == "cpu" else SharedMemory(device)  # no two of its engines run at once
+
+    @classmethod
+    def how_to_get_one(cls) -> str:
+        """What to do for a network of this method."""
+        return f"import {cls.file} by 'reelmend engines import FILE', and give its name"
+
+    def _found(self, name: str) -> Network:
+        try:
+            return find(name)
+        except NetworkError as error:
+            raise NetworkError(f"{error}. For method {self.family!r}: {self.how_to_get_one()}") from None
+
+    @property
+    @abstractmethod
+    def multiple(self) -> int:
+        """What rows and columns of padded pictures are multiples of."""
+
+    @abstractmethod
+    def sizes(self, size: Size) -> Mapping[str, Size]:
+        """Its parts, by the size of what each is given for pictures of this padded size."""
+
+    @abstractmethod
+    def pair(self, a: View, b: View) -> Any:
+        """What is found of a pair once, for all times between."""
+
+    @abstractmethod
+    def at(self, pair: Any, t: float) -> Between:
+        """The picture at t, above 0 (the first) and below 1 (the second)."""
+
+    @abstractmethod
+    def memory(self, width: int, height: int) -> int:
+        """Bytes held at most for pictures of this size: views, pairs, what is made, weights and activations."""
+
+    def view(self, frame: Frame, region: Region) -> View:
+        """A picture as its networks see it: the part of a frame inside a region."""
+        x0, y0, x1, y1 = region
+        size = (y1 - y0, x1 - x0)
+        return View(size, picture_of(frame, region, self.padded(size)))
+
+    def padded(self, size: Size) -> Size:
+        """The size of padded pictures."""
+        rows, columns = (math.ceil(n / self.multiple) * self.multiple for n in size)
+        return rows, columns
+
+    def plans(self, size: Size) -> list[EnginePlan]:
+        """How its engines for pictures of this size would run. Builds nothing."""
+        return [
+            engines.plan_engine(self.network, part, size=at, device=self.device)
+            for part, at in self.sizes(self.padded(size)).items()
+        ]
+
+    def engines(self, size: Size) -> dict[str, Engine]:
+        """Its engines, by their parts, for pictures of this size; kept for the next call."""
+        padded = self.padded(size)
+        if padded not in self._opened:
+            self._opened[padded] = {
+                part: engines.open_engine(self.network, part, size=at, device=self.device, memory=self._memory)
+                for part, at in self.sizes(padded).items()
+            }
+        self._opened.move_to_end(padded)
+        while len(self._opened) > _SIZES:
+            for engine in self._opened.popitem(last=False)[1].values():
+                engine.close()
+        return self._opened[padded]
+
+    @property
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """What was wanted for its engines and not taken, as far as they are open."""
+        found = (fallback for engines in self._opened.values() for e in engines.values() for fallback in e.fallbacks)
+        return tuple(dict.fromkeys(found))
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), by the library that holds x."""
+    if hasattr(x, "sigmoid"):
+        return x.sigmoid()
+    return np.float32(1) / (np.float32(1) + np.exp(-x.clip(-80, 80)))
+
+
+def put(
+    made: Between, views: tuple[View, View], pictures: tuple[Frame, Frame], t: float, share: float, target: Frame
+) -> None:
+    """Write a picture into the planes of a frame, in its format.
+
+    views, pictures  of the two it was made of; frames and target inside the region of the views
+    share            0..1: how much of it is the made picture; the rest is a cross-fade
+    """
+    rgb = made.picture
+    rows, columns = views[0].size
+    if share < 1:
+        one, two = (view.picture[:, :rows, :columns] for view in views)
+        rest = 1 - share
+        rgb = rgb * np.float32(share) + one * np.float32(rest * (1 - t)) + two * np.float32(rest * t)
+    count = len(target.planes) - target.format.alpha
+    into = target.planes[:count]
+    if target.format.kind == "yuv":
+        from_rgb(rgb, target, into)
+    else:
+        for plane, codes in zip(into, from_rgb(rgb, target).planes, strict=True):
+            plane[...] = codes
+    for i in range(count, len(target.planes)):
+        one, two = (frame.planes[i] for frame in pictures)
+        by_a = made.by_a * np.float32(share)
+        terms = [ops.Term(one, made.to_a, by_a), ops.Term(two, made.to_b, np.float32(share) - by_a)]
+        if share < 1:
+            still = made.to_a * np.float32(0)
+            rest = 1 - share
+            terms += [ops.Term(one, still, rest * (1 - t)), ops.Term(two, still, rest * t)]
+        ops.compose(terms, max_code=target.format.max_code, out=target.planes[i])

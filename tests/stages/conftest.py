@@ -1,0 +1,115 @@
+"""Networks that make pictures, of few channels and random weights, and a catalogue that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def weights() -> Callable[[dict[str, Any], int], dict[str, Any]]:
+    """Fills a state dict with random weights that keep signals about as large as they were, the same for a seed."""
+
+    def fill(state: dict[str, Any], seed: int = 0) -> dict[str, Any]:
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        filled = {}
+        for name, tensor in state.items():
+            fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 100
+            filled[name] = torch.randn(tensor.shape, generator=generator) * (1.5 / fan) ** 0.5
+        return filled
+
+    return fill
+
+
+# The versions of RIFE: kind of block, outputs, encoder (its module's name for each layer, channels inside and out).
+_SHORT, _LONG, _HEAD = (("0", "1"), 4, 4), (("0", "2", "4", "6"), 6, 8), (("cnn0", "cnn1", "cnn2", "cnn3"), 6, 4)
+_VERSIONS: dict[str, tuple[str, int, Any, tuple[int, ...]]] = {
+    "4.0-4.1": ("prelu", 5, None, (12, 10, 8, 8)),
+    "4.2-4.4": ("leaky", 5, None, (12, 10, 8, 8)),
+    "4.6": ("residual", 6, None, (12, 10, 8, 8)),
+    "4.7-4.9": ("residual", 6, _SHORT, (12, 10, 8, 8)),
+    "4.10-4.12": ("residual", 6, _LONG, (12, 10, 8, 8)),
+    "4.21-4.23": ("residual", 13, _HEAD, (12, 10, 8, 8)),
+    "4.25-4.26": ("residual", 13, _HEAD, (12, 10, 8, 8, 8)),
+    "4.25.lite": ("residual", 13, _HEAD, (32, 10, 8, 8, 4)),
+}
+
+
+def _ifnet(group: str) -> dict[str, Any]:
+    """A state dict of a version, by its definitions."""
+    from torch import nn
+
+    from reelmend.networks.ifnet import Block, Encoder
+
+    kind, outputs, encoder, widths = _VERSIONS[group]
+    state: dict[str, Any] = {}
+    extra = 0
+    if encoder is not None:
+        names, hidden, seen = encoder
+        extra = 2 * seen
+        layers = [nn.Conv2d(3, hidden, 3), *(nn.Conv2d(hidden, hidden, 3) for _ in names[2:])]
+        layers.append(nn.ConvTranspose2d(hidden, seen, 4))
+        found = (
+            Encoder(hidden, seen).state_dict()
+            if names[0] == "cnn0"
+            else {f"{n}.{k}": v for n, layer in zip(names, layers, strict=True) for k, v in layer.state_dict().items()}
+        )
+        state |= {f"encode.{k}": v for k, v in found.items()}
+    feature = 8 if outputs == 13 else 0
+    for k, width in enumerate(widths):
+        inputs = 7 + extra + (5 + feature if k else 0)
+        block = Block(inputs, width, outputs, kind, feature > 0)
+        state |= {f"block{k}.{name}": tensor for name, tensor in block.state_dict().items()}
+    return state
+
+
+@pytest.fixture(scope="session")
+def rife(weights: Any) -> Callable[..., Any]:
+    """An IFNet of a version, as it is recognised: flows of each block are up to about `flow` pixels."""
+    known: dict[tuple[str, float], Any] = {}
+
+    def make(group: str, flow: float = 2.0) -> Any:
+        from reelmend.networks.ifnet import IFNET
+
+        if (group, flow) not in known:
+            state = weights(_ifnet(group), 5)
+            scales = IFNET.recognise(state, state).settings["scales"]
+            for name in state:
+                if ".lastconv" in name:
+                    state[name] = state[name] * (flow / scales[int(name[5])])
+            known[group, flow] = IFNET.recognise(state, state)
+            assert known[group, flow].settings["version"] == group
+        return known[group, flow]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def catalogue(weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with "few-superslomo" and "few-ifnet": their flows are of parts of a pixel, their masks hardly masks."""
+    from reelmend.networks.export import export
+    from reelmend.networks.superslomo import SUPERSLOMO, UNet
+
+    small = (4, 6, 8, 10, 12, 12)
+    states = [weights(UNet(a, b, small).state_dict(), seed) for seed, (a, b) in enumerate(((6, 4), (20, 5)))]
+    for state in states:
+        for name in ("conv3.weight", "conv3.bias"):
+            state[name] = state[name] * 0.3
+    folder = tmp_path_factory.mktemp("catalogue")
+    slow = SUPERSLOMO.recognise({"state_dictFC": states[0], "state_dictAT": states[1]}, {})
+    for name, network in (("few-superslomo", slow), ("few-ifnet", rife("4.25-4.26", 0.1))):
+        export(network, name, folder, precisions=())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of a method that needs a network find one in the catalogue."""
+    call = getattr(request.node, "callspec", None)
+    if call is not None and call.params.get("method") in ("superslomo", "ifnet"):
+        monkeypatch.setenv("REELMEND_ENGINES", str(request.getfixturevalue("catalogue")))
