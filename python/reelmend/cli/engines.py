@@ -323,6 +323,8 @@ def _import(args: argparse.Namespace) -> int:
         _say(f"use it:  reelmend restore IN OUT --upscale {network.name}")
     elif network.task == "flow":
         _say(f"use it:  reelmend restore IN OUT --fps 60 --flow {network.name}")
+    elif network.family in ("superslomo", "ifnet"):
+        _say(f"use it:  reelmend restore IN OUT --fps 60 --method {network.family} --network {network.name}")
     return 0
 
 

@@ -45,9 +45,21 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
     )
     frames.add_argument(
         "--method",
-        choices=("sample", "blend", "memc", "flow"),
+        choices=("sample", "blend", "memc", "flow", "superslomo", "ifnet"),
         help="sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of blocks; "
-        "flow: along dense optical flow (default)",
+        "flow: along dense optical flow (default); superslomo, ifnet: by Super SloMo's or RIFE's networks (--network)",
+    )
+    frames.add_argument(
+        "--network",
+        metavar="NETWORK",
+        help="the network of --method superslomo or ifnet, by its name in the catalogue ('reelmend engines list'). "
+        "Import one: 'reelmend engines import SuperSloMo.ckpt', or flownet.pkl of RIFE 4.0 to 4.26",
+    )
+    frames.add_argument(
+        "--motion-scale",
+        choices=("1", "1/2", "1/4"),
+        help="with --method ifnet: look for motion in pictures of this size, in parts of their own (default: 1); less "
+        "for large ones",
     )
     frames.add_argument(
         "--flow",
@@ -81,13 +93,13 @@ def new_frames(args: argparse.Namespace) -> list[Stage]:
         raise OptionError(
             f"--audio {args.audio} says how sound goes with --slow-motion; at normal speed it is copied as it is"
         )
-    how = {name: getattr(args, name) for name in ("method", "flow", "cuts", "repeats")}
+    how = {name: getattr(args, name) for name in ("method", "flow", "network", "motion_scale", "cuts", "repeats")}
     given = {name: value for name, value in how.items() if value is not None}
     if args.fps is None and args.factor is None and args.slow_motion is None:
         if given:
+            first = next(iter(given)).replace("_", "-")
             raise OptionError(
-                f"--{next(iter(given))} says how new frames are made; say how many: --fps 60, --factor 2 or "
-                "--slow-motion 4"
+                f"--{first} says how new frames are made; say how many: --fps 60, --factor 2 or --slow-motion 4"
             )
         return []
     if args.factor is not None:
@@ -96,9 +108,10 @@ def new_frames(args: argparse.Namespace) -> list[Stage]:
                 raise OptionError(f"--factor does not go with {name}: both say how many frames; give one of them")
     if args.cuts is not None and args.method == "sample":
         raise OptionError("--cuts says what is made between two shots, and --method sample makes nothing")
+    scale = Fraction(given.pop("motion_scale", 1))
     from ..stages.interpolate import Interpolate
 
-    return [Interpolate(rate=args.fps, factor=args.factor, slow_motion=args.slow_motion, **given)]
+    return [Interpolate(rate=args.fps, factor=args.factor, slow_motion=args.slow_motion, scale=scale, **given)]
 
 
 def rate(text: str) -> Fraction:

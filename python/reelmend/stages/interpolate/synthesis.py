@@ -88,7 +88,7 @@ class Synthesiser(ABC):
     @classmethod
     def how_to_get_one(cls) -> str:
         """What to do for a network of this method."""
-        return f"import {cls.file} by 'reelmend engines import FILE', and give its name"
+        return f"import {cls.file} by 'reelmend engines import FILE', and give its name (network=, --network)"
 
     def _found(self, name: str) -> Network:
         try:
