@@ -193,6 +193,19 @@ def test_a_clip_of_24_frames_in_one_of_60_is_even_again():
         assert psnr_inside(out[k], place) > 32
 
 
+@pytest.mark.extra("train")
+@pytest.mark.parametrize("method", ["superslomo", "ifnet"])
+def test_networks_re_time_animation_too(method):
+    """When their pictures are due, and which of the source stay; of random weights, they show no motion."""
+    frames, _ = shown([2] * 24, step=6.0)
+    out = run(frames, rate=48, method=method, network=f"few-{method}")
+    along = run(frames, rate=48)
+    assert [(f.time, f.made) for f in out] == [(f.time, f.made) for f in along]
+    for a, b in zip(out, along, strict=True):
+        if not a.made:
+            assert a.planes is b.planes
+
+
 def test_a_hold_in_animation_is_shown_as_it_is():
     runs = [2] * 12 + [10] + [2] * 6
     frames, places = shown(runs, step=6.0)

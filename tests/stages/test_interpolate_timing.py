@@ -20,6 +20,8 @@ F = Fraction
 FILM, PAL, NTSC = F(24000, 1001), F(25), F(60000, 1001)
 MS = F(1, 1000)
 
+LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet")]
+
 # 64 rows of noise, each another code word: no two frames are alike, and a frame can be told by its samples
 RNG = np.random.default_rng(0)
 BASE = RNG.integers(40, 200, (16, 16)).astype(np.uint8)
@@ -48,8 +50,13 @@ def info_of(frames, rate):
     return VideoInfo(16, 16, PixelFormat.parse("gray"), rate=rate, time_base=frames[0].time_base, frames=len(frames))
 
 
+def network_of(method):
+    return {"network": f"few-{method}"} if method in ("superslomo", "ifnet") else {}
+
+
 def run(frames, nominal=None, /, **options):
     options = {"method": "sample", "repeats": "keep", **options}
+    options |= network_of(options["method"])
     stream = Stream([Interpolate(**options)], info_of(frames, nominal))
     out = [f for frame in frames for f in stream.push(frame)]
     return out + stream.flush()
@@ -164,7 +171,7 @@ def test_sample_gives_the_nearest_frame(source, rate):
         assert not f.made
 
 
-@pytest.mark.parametrize("method", ["sample", "blend", "flow"])
+@pytest.mark.parametrize("method", ["sample", "blend", "flow", *LEARNED])
 def test_to_the_same_rate_every_frame_leaves_untouched(method):
     frames = even(FILM, 30)
     for repeats in ("auto", "keep"):
@@ -193,7 +200,7 @@ def test_rounded_times_are_near_enough():
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
-@pytest.mark.parametrize("method", ["sample", "blend"])
+@pytest.mark.parametrize("method", ["sample", "blend", *LEARNED])
 def test_every_interval_of_a_variable_rate_is_split(factor, method):
     pts = np.cumsum([0, *np.random.default_rng(1).integers(1, 90, 40)]).tolist()
     frames = clip([p - 500 for p in pts], MS, [7] * len(pts))
@@ -208,9 +215,10 @@ def test_every_interval_of_a_variable_rate_is_split(factor, method):
 
 
 @pytest.mark.parametrize("factor", [2, 49, 50, 51, 64])
-def test_no_source_frame_comes_twice(factor):
+@pytest.mark.parametrize("method", ["blend", *LEARNED])
+def test_no_source_frame_comes_twice(factor, method):
     frames = even(PAL, 4)
-    out = run(frames, PAL, factor=factor, method="blend")
+    out = run(frames, PAL, factor=factor, method=method)
     assert len(out) == 4 * factor
     count = Counter(id(f.planes) for f in out[:-factor])
     assert all(n == 1 for n in count.values())
@@ -267,12 +275,12 @@ def test_slow_motion_goes_on_behind_a_gap():
 # --- ends, gaps, resets ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["sample", "blend", "flow"])
+@pytest.mark.parametrize("method", ["sample", "blend", "flow", *LEARNED])
 @pytest.mark.parametrize("repeats", ["auto", "keep", "retime"])
 def test_one_frame_two_frames_and_none(method, repeats):
     options = {"rate": 50, "method": method, "repeats": repeats}
     frames = even(PAL, 2)
-    assert Stream([Interpolate(**options)], info_of(frames, PAL)).flush() == []
+    assert Stream([Interpolate(**options, **network_of(method))], info_of(frames, PAL)).flush() == []
     one = run(frames[:1], PAL, **options)
     assert [(f.time, f.planes) for f in one] == [(0, frames[0].planes), (F(1, 50), frames[0].planes)]
     two = run(frames, PAL, **options)
@@ -286,7 +294,7 @@ def parted_clip():
 
 
 @pytest.mark.parametrize("options", [{"factor": 3}, {"slow_motion": 3}], ids=str)
-@pytest.mark.parametrize("method", ["sample", "flow"])
+@pytest.mark.parametrize("method", ["sample", "flow", *LEARNED])
 def test_a_gap_parts_the_clip(options, method):
     """Both parts come out as two clips would, and the gap is told once."""
     parted = parted_clip()
@@ -303,7 +311,7 @@ def test_a_gap_parts_the_clip(options, method):
     assert all(a.time < b.time for a, b in pairwise(out))
 
 
-@pytest.mark.parametrize("method", ["sample", "blend", "flow"])
+@pytest.mark.parametrize("method", ["sample", "blend", "flow", *LEARNED])
 @pytest.mark.parametrize("rate", [F(60), F(24000, 1001), F(50)], ids=str)
 def test_a_constant_rate_keeps_its_grid_behind_a_gap(method, rate):
     parted = parted_clip()
@@ -315,14 +323,15 @@ def test_a_constant_rate_keeps_its_grid_behind_a_gap(method, rate):
     assert out[at].time == min(t for t in grid if t >= gap)
 
 
-def test_flushed_it_can_be_pushed_again():
+@pytest.mark.parametrize("method", ["flow", *LEARNED])
+def test_flushed_it_can_be_pushed_again(method):
     for frames in (even(FILM, 10), even(FILM, 1)):
         for rate in (60, FILM):
-            check_again(frames, rate)
+            check_again(frames, rate, method)
 
 
-def check_again(frames, rate):
-    stream = Stream([Interpolate(rate=rate)], info_of(frames, FILM))
+def check_again(frames, rate, method):
+    stream = Stream([Interpolate(rate=rate, method=method, **network_of(method))], info_of(frames, FILM))
     once, again = (list(stream.process(frames)) for _ in range(2))
     assert once
     for a, b in zip(once, again, strict=True):
@@ -368,12 +377,21 @@ LATENCIES = [
     ({"method": "flow", "acceleration": False}, 2),
     ({"method": "flow"}, 3),
     ({"method": "flow", "acceleration": False, "cuts": "extrapolate"}, 3),
+    ({"method": "ifnet", "acceleration": False, "repeats": "keep"}, 1),
+    ({"method": "superslomo", "repeats": "keep"}, 2),
+    ({"method": "ifnet"}, 3),
+]
+LATENCIES = [
+    pytest.param(
+        options, late, options["method"], marks=pytest.mark.extra("train") if network_of(options["method"]) else ()
+    )
+    for options, late in LATENCIES
 ]
 
 
-@pytest.mark.parametrize(("options", "latency"), LATENCIES, ids=str)
-def test_the_first_frame_comes_as_late_as_declared(options, latency):
-    stage = Interpolate(factor=2, **options)
+@pytest.mark.parametrize(("options", "latency", "method"), LATENCIES, ids=str)
+def test_the_first_frame_comes_as_late_as_declared(options, latency, method):
+    stage = Interpolate(factor=2, **options, **network_of(method))
     frames = even(PAL, 12)
     declared = stage.declare(info_of(frames, PAL), "cpu")
     assert declared.latency == stage.latency == latency
@@ -384,12 +402,12 @@ def test_the_first_frame_comes_as_late_as_declared(options, latency):
     assert given == [0] * latency + [2] * (12 - latency)
 
 
-@pytest.mark.parametrize("method", ["blend", "flow"])
+@pytest.mark.parametrize("method", ["blend", "flow", *LEARNED])
 @pytest.mark.parametrize("shown", [1, 2, 3])
 def test_no_frame_waits_longer_than_the_window_says(method, shown):
     """Every picture shown so often: a frame is out before more than `window` frames have come after it."""
-    stage = Interpolate(factor=2, method=method, repeats="retime")
-    assert stage.latency == stage.window[1] == {"blend": 6, "flow": 9}[method]
+    stage = Interpolate(factor=2, method=method, repeats="retime", **network_of(method))
+    assert stage.latency == stage.window[1] == {"blend": 6}.get(method, 9)
     frames = even(PAL, 36)
     frames = [f.replace(planes=frames[k // shown].planes) for k, f in enumerate(frames)]
     runtime = stage.open(info_of(frames, PAL), "cpu")
@@ -461,7 +479,7 @@ def test_rates_are_exact(rate):
         ({"factor": 2, "slow_motion": 2}, "does not go with"),
         ({"slow_motion": "1/2"}, "slow_motion"),
         ({"slow_motion": 1001}, "slow_motion"),
-        ({"rate": 60, "method": "rife"}, "one of sample, blend, memc, flow"),
+        ({"rate": 60, "method": "rife"}, "one of sample, blend, memc, flow, superslomo, ifnet"),
         ({"rate": 60, "cuts": "mix"}, "cuts"),
         ({"rate": 60, "repeats": "drop"}, "repeats"),
         ({"rate": 60, "overlays": 1}, "overlays is 1; expected True or False"),
