@@ -21,7 +21,7 @@ __all__ = ["IFNet"]
 
 _TOGETHER = 4  # planes that are warped in one pass
 _FLOATS = 3 * 3 + 4 * 4 + 3 * 3 + 3 * 1  # a pixel: three views, flows, pictures warped and made, masks and weights
-_HIDDEN = 24 / 64  # float32 channels of the last block in full size, in parts of its width
+_HIDDEN = 4  # times what a block is given: what its engine holds
 
 
 @dataclass(slots=True)
@@ -71,11 +71,12 @@ class IFNet(Synthesiser):
 
     def memory(self, width: int, height: int) -> int:
         rows, columns = self.padded((height, width))
-        channels = self.network.part(self._blocks[-1]).inputs[0].shape[1]
-        seen = self._seen
-        given = int(channels) / self._shrinks[-1] ** 2
-        floats = _FLOATS + 3 * seen + 2 * seen + 2 * self._feature + given * (1 + _HIDDEN * 2)
-        return 4 * self.network.parameters + math.ceil(4 * rows * columns * floats)
+        given = [
+            int(self.network.part(name).inputs[0].shape[1]) / shrink**2
+            for name, shrink in zip(self._blocks, self._shrinks, strict=True)
+        ]
+        floats = _FLOATS + 5 * self._seen + 2 * self._feature + max(given) + _HIDDEN * sum(given)
+        return 8 * self.network.parameters + math.ceil(4 * rows * columns * floats)
 
     @property
     def _seen(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ...engines.catalogue import find
 from ...engines.network import Network
 from ...errors import OptionError
-from ...frame import VideoInfo
+from ...frame import Transfer, VideoInfo
 from ...stage import Declaration, Stage, State
 from ..shots import FLASH
 from .cadence import LONGEST
@@ -215,6 +215,8 @@ class Interpolate(Stage):
             memory += synthesiser.memory(info.width, info.height)
             plans = synthesiser.plans(size)
             notes.append(_told(plans))
+            if info.colour.transfer in (Transfer.PQ, Transfer.HLG):
+                notes.append("HDR: the network sees the coded values, though it learnt from others")
         if estimator is not None:
             what = "motion" if synthesiser is None else "shots, overlays and what stands still"
             notes.append(f"{what} by {estimator.name}")

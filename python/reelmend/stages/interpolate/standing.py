@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import ops
 from ...frame import Array, Frame
+from ...ops._dispatch import empty
 from .estimate import Motion
 
 __all__ = ["Standing", "groups"]
@@ -60,7 +61,8 @@ def _whole_cells(pairs: list[tuple[Array, Array]], grid: tuple[int, ...]) -> Arr
     """float32: 1 for the cells in which all pairs of planes are alike, else 0."""
     like = pairs[0][0]
     still = ops.beside(np.zeros((2, 1, 1), np.float32), like)
-    count = ops.beside(np.full(tuple(like.shape), 255 - len(pairs), np.uint8), like, np.uint8)
+    count = empty(tuple(like.shape), np.uint8, like)
+    count[...] = 255 - len(pairs)
     for a, b in pairs:
         ops.count_overlay(a, b, still, count, still=0, contrast=0, moving=0.0)
     means = ops.resize(count, (grid[0], grid[1]), filter="area")  # 255 only where every sample is

@@ -18,7 +18,7 @@ from .synthesis import Between, Synthesiser, View
 __all__ = ["SuperSloMo"]
 
 _PUBLISHED = 39.6e6  # weights, of layers that hold
-_HIDDEN = 160  # float32 channels in full size at a time: two of 32, what is skipped, and what is joined
+_HIDDEN = 200  # float32 channels in full size that an engine holds: two of 32, what is skipped, what is joined, spare
 _FLOATS = 3 * 6 + 4 + 3 * 2 + 17  # a pixel: three views, the flows of a pair, those at t, and what is made of them
 
 
@@ -52,7 +52,8 @@ class SuperSloMo(Synthesiser):
         rows, columns = self.padded((height, width))
         weights = self.network.parameters
         hidden = _HIDDEN * math.sqrt(weights / _PUBLISHED)
-        return 4 * weights + math.ceil(4 * rows * columns * (_FLOATS + hidden))
+        # weights are held as they were read and as they are run; either engine keeps its memory while the other runs
+        return 8 * weights + math.ceil(4 * rows * columns * (_FLOATS + 2 * hidden))
 
     def pair(self, a: View, b: View) -> _Pair:
         for view in (a, b):

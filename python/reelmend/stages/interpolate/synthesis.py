@@ -187,7 +187,7 @@ def put(
     for i in range(count, len(target.planes)):
         one, two = (frame.planes[i] for frame in pictures)
         by_a = made.by_a * np.float32(share)
-        terms = [ops.Term(one, made.to_a, by_a), ops.Term(two, made.to_b, np.float32(share) - by_a)]
+        terms = [ops.Term(one, made.to_a, by_a), ops.Term(two, made.to_b, share - by_a)]
         if share < 1:
             still = made.to_a * np.float32(0)
             rest = 1 - share
