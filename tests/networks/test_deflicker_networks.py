@@ -217,6 +217,10 @@ def test_lfrm_takes_nothing_where_nothing_is_lost_or_neighbours_lost_as_much():
         weights = net(views, there)
         assert float(weights[:, 1:, 12:18, 12:18].min()) > 0
         np.testing.assert_allclose(weights.sum(1).numpy(), 1, atol=1e-6)
+        # what was lost is a share, however it was rounded
+        views[:, 11:] = -1e-3
+        assert float(net(views, there).min()) >= 0
+        views[:, 11:] = 0
         # what is not there is not taken
         alone = net(views, torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1))
         assert float(alone[:, 2].max()) < 1e-6
@@ -343,6 +347,8 @@ def test_the_papers_network_trains_and_runs_in_the_stage(material, tmp_path):
         expected = net.eval()(x)[0, :, :182, :322].clamp(0, 1).numpy()
     got = np.moveaxis(to_rgb(out[0]), 2, 0) / 255
     assert np.abs(got - expected).mean() < 0.02
+    with pytest.raises(OptionError, match="every pixel"):
+        Deflicker(networks=True, network=imported, protect=((0, 0, 8, 8),)).declare(INFO, "cpu")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Lfrm(nn.Module):
         share = torch.softmax(torch.cat([score[:, :1], score[:, 1:] + absent], 1), 1)
         # a neighbour serves where it lost less: what is white in all of them stays as it is
         other = torch.cat([views[:, 11:12], views[:, 12:14].amax(1, keepdim=True)], 1)
-        mask = functional.max_pool2d(torch.clamp(lost - other, min=0), _REACH, 1, _REACH // 2)
+        mask = functional.max_pool2d(torch.clamp(lost - other, 0, 1), _REACH, 1, _REACH // 2)
         mask = functional.avg_pool2d(mask, 3, 1, 1, count_include_pad=False)
         others = share[:, 1:] * mask
         return torch.cat([1 - others.sum(1, keepdim=True), others], 1)

@@ -324,5 +324,5 @@ def recovered(
         a, b, c = net(views, there).split(1, 1)
         results.append(a * now[k] + b * past + c * following)
         here = lost[k].amax(1, keepdim=True)
-        left = a * here + b * past_lost + c * following_lost.amax(1, keepdim=True)
+        left = (a * here + b * past_lost + c * following_lost.amax(1, keepdim=True)).clamp(0, 1)
     return torch.stack(results), lost

@@ -27,7 +27,7 @@ from . import paper
 from .apply import Brush
 from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
 
-__all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "plans_of", "sight_of"]
+__all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "keeps", "plans_of", "sight_of"]
 
 PARTS = ("global", "temporal", "local")
 FAMILY = "blaze"
@@ -64,6 +64,11 @@ def find_network(network: str | Network) -> Network:
     if takes != [PLANES, TONES]:
         raise NetworkError(f"{found.name} takes {takes} priors; Deflicker gives {[PLANES, TONES]}: train it anew")
     return found
+
+
+def keeps(network: Network) -> bool:
+    """Whether what is masked or protected stays as it is."""
+    return network.family != paper.FAMILY
 
 
 def plans_of(network: str | Network, parts: Sequence[str], info: VideoInfo) -> list[EnginePlan]:
@@ -288,7 +293,8 @@ class Networks:
         composed = _composed(frame, entry.region, terms)
         light = weights[:1] * mid + weights[1:2] * past + weights[2:] * then
         left = weights[:1] * left + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
-        return composed, light, left
+        # it comes back with the next frame: what rounding adds to it must not grow
+        return composed, light, np.clip(left, 0, 1)
 
 
 def sight_of(source: Frame, frame: Frame, region: Region, table: Floats) -> Sight:

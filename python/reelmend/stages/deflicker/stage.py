@@ -23,7 +23,7 @@ from .exposure import NEIGHBOURS, RADIUS, filtered_illumination
 from .findings import Findings
 from .item import Item
 from .light import light_of
-from .networks import PARTS, PAST, Networks, ahead_of, find_network, fits, plans_of
+from .networks import PARTS, PAST, Networks, ahead_of, find_network, fits, keeps, plans_of
 from .signature import BINS, POINTS
 from .spatial import Spatial
 from .telling import retold, tell
@@ -159,7 +159,12 @@ class Deflicker(Stage):
         seen = 0
         if self._parts:
             if fits(info):
-                engines = (find_network(self.network).name,)
+                network = find_network(self.network)
+                if not keeps(network) and (self.mask is not None or self.protect):
+                    raise OptionError(
+                        f"Deflicker: {network.name} makes every pixel anew; use it without mask and protect, or another"
+                    )
+                engines = (network.name,)
                 notes += [str(plan) for plan in plans_of(self.network, self._parts, info)]
                 seen = (future + PAST) * 4 * (2 * 3 * 36 * 64) + (future + 2) * 4 * (8 * 144 * 256)
             else:
