@@ -44,7 +44,7 @@ CLIPS = {
     "roof (pan)": "exo_roof_360p30_handheld.mp4",
     "talk (webcam)": "maxine_talk_1080p30.mp4",
     "bunny (animation)": "bbb_720p60_from4k.mp4",
-    "sign (fast hands)": "intel_asl_thanks_480p30.mkv",
+    "sign (fast hands)": "intel_asl_yes_480p30.mkv",
 }
 KINDS = ("gain_gamma", "additive", "local", "gain_gamma+local", "additive+local")
 ALL = "+ local"
@@ -106,7 +106,7 @@ class Truth:
 def truth_of(clip: str, count: int, width: int) -> Truth:
     clean = pictures(clip, count, width)
     rgb = [to_rgb(to_yuv(picture)) for picture in clean]
-    near = range(1, count - 1, WARP_EVERY)
+    near = range(1, len(rgb) - 1, WARP_EVERY)
     found = {t: (motion(rgb[t], rgb[t + 1]), motion(rgb[t], rgb[t - 1]), motion(rgb[t], rgb[0])) for t in near}
     return Truth(clean, rgb, rate(CLIPS[clip]), found)
 

@@ -89,7 +89,7 @@ class _Entry:
     """A frame in the window.
 
     frame   as equalised; let go when it is given out
-    acts    whether anything is to be done to it; `sure`: also where that is hardly to be seen
+    acts    whether anything is to be done to it; `sure`: also what is hardly to be seen
     sight   what is known of it
     toned   curves, gains and the small picture after them, once the global network has seen it
     """
@@ -147,13 +147,14 @@ class Networks:
     def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Floats, forced: bool) -> list[Frame]:
         """Take a frame as it came and as equalised, and its filtered illumination.
 
-        They go on where equalisation acted; if it is `forced` elsewhere too, but not for what is hardly to be seen.
+        They go on where equalisation acted. If that was `forced`, flicker or not, they go on anywhere, but not for what
+        is hardly to be seen.
         """
         treated = frame.planes is not source.planes
         if self._paper is not None:
             return [self._paper(source, table).replace(cut=frame.cut) if treated or forced else frame]
         sight = sight_of(source, frame, region, table)
-        self._window.append(_Entry(frame, shot, region, treated or forced, treated, sight))
+        self._window.append(_Entry(frame, shot, region, treated or forced, not forced, sight))
         return [self._next()] if len(self._window) - self._at > self._ahead else []
 
     def flush(self) -> list[Frame]:
@@ -195,10 +196,11 @@ class Networks:
             gains = np.clip((1 + gains) * np.exp(change), *_GAIN) - 1
             small = toned.small * np.exp(_enlarged(change, SMALL))
         off = small - sight.made.small
-        if not entry.sure and float(np.sqrt((off * off).mean())) < _SEEN:
-            return self._left(entry, state)
-        frame = self._retoned(entry.frame, entry.region, toned.curves, gains)
-        mid = _toned(sight.made.mid, toned.curves, gains)
+        if entry.sure or float(np.sqrt((off * off).mean())) >= _SEEN:
+            frame = self._retoned(entry.frame, entry.region, toned.curves, gains)
+            mid = _toned(sight.made.mid, toned.curves, gains)
+        else:
+            frame, small, mid = entry.frame, sight.made.small, sight.made.mid
         lost = sight.lost(mid)
         left = lost.max(axis=0, keepdims=True)
         if "local" in self._engines and float(left.mean()) > _LOST and (before is not None or following is not None):
