@@ -105,7 +105,7 @@ def test_training_and_the_stage_compute_the_same(frames, folder):
     stage.sight_of = lambda *a: next(given)
     try:
         for frame in blank:
-            networks.push(frame, frame.replace(planes=frame.planes), 1, (0, 0, SIZE[1], SIZE[0]), None, True)
+            networks.push(frame, frame, None, frame, 1, (0, 0, SIZE[1], SIZE[0]), None, True)
         networks.flush()
     finally:
         stage.sight_of = original

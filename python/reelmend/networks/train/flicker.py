@@ -179,7 +179,17 @@ class _Watcher(stage.Networks):
     def reset(self) -> None:
         pass
 
-    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Any, forced: bool) -> list[Frame]:
+    def push(
+        self,
+        source: Frame,
+        base: Frame,
+        change: Any,
+        frame: Frame,
+        shot: int,
+        region: Region,
+        table: Any,
+        forced: bool,
+    ) -> list[Frame]:
         self.seen.append(stage.sight_of(source, frame, region, table))
         return [frame]
 

@@ -34,6 +34,7 @@ FAMILY = "blaze"
 PAST = 60  # frames of a shot that priors are made of
 _FUTURE = 12  # frames of look-ahead that they may have
 _LOST = 2e-4  # share of the picture from which what is lost is looked for
+_MORE = 2.0  # times what the frames beside it lost that a frame must have lost: the paper's singular frames
 _SEEN = 0.006  # of 0..1, root mean square: what a change must be to be made where no flicker was found
 _NONE = 1e-3  # a weight that is none
 _GAIN = (0.2, 5.0)  # least and greatest factor of light
@@ -89,12 +90,15 @@ class _Entry:
     """A frame in the window.
 
     frame   as equalised; let go when it is given out
+    base    as it was before, and the curves that equalised it (None: none), so that all is done to it at once
     acts    whether anything is to be done to it; `sure`: also what is hardly to be seen
     sight   what is known of it
     toned   curves, gains and the small picture after them, once the global network has seen it
     """
 
     frame: Frame | None
+    base: Frame | None
+    change: Floats | None
     shot: int
     region: Region
     acts: bool
@@ -120,6 +124,7 @@ class _Past:
     mid: Floats
     lost: Floats  # (1, *MID)
     state: Floats
+    share: float  # of its pixels that were lost when it came
 
 
 class Networks:
@@ -144,8 +149,18 @@ class Networks:
         self._at = 0  # of the next frame to give out
         self._past: _Past | None = None
 
-    def push(self, source: Frame, frame: Frame, shot: int, region: Region, table: Floats, forced: bool) -> list[Frame]:
-        """Take a frame as it came and as equalised, and its filtered illumination.
+    def push(
+        self,
+        source: Frame,
+        base: Frame,
+        change: Floats | None,
+        frame: Frame,
+        shot: int,
+        region: Region,
+        table: Floats,
+        forced: bool,
+    ) -> list[Frame]:
+        """Take a frame as it came, before the curves that equalise it, those, after them; its filtered illumination.
 
         They go on where equalisation acted. If that was `forced`, flicker or not, they go on anywhere, but not for what
         is hardly to be seen.
@@ -154,7 +169,7 @@ class Networks:
         if self._paper is not None:
             return [self._paper(source, table).replace(cut=frame.cut) if treated or forced else frame]
         sight = sight_of(source, frame, region, table)
-        self._window.append(_Entry(frame, shot, region, treated or forced, not forced, sight))
+        self._window.append(_Entry(frame, base, change, shot, region, treated or forced, not forced, sight))
         return [self._next()] if len(self._window) - self._at > self._ahead else []
 
     def flush(self) -> list[Frame]:
@@ -173,7 +188,7 @@ class Networks:
             following = None
         self._past = self._done(entry, before, following)
         frame = self._past.frame
-        entry.frame = None
+        entry.frame = entry.base = None
         self._at += 1
         if self._at > PAST:
             self._window.popleft()
@@ -197,25 +212,31 @@ class Networks:
             small = toned.small * np.exp(_enlarged(change, SMALL))
         off = small - sight.made.small
         if entry.sure or float(np.sqrt((off * off).mean())) >= _SEEN:
-            frame = self._retoned(entry.frame, entry.region, toned.curves, gains)
+            frame = self._retoned(entry, toned.curves, gains)
             mid = _toned(sight.made.mid, toned.curves, gains)
         else:
             frame, small, mid = entry.frame, sight.made.small, sight.made.mid
         lost = sight.lost(mid)
         left = lost.max(axis=0, keepdims=True)
-        if "local" in self._engines and float(left.mean()) > _LOST and (before is not None or following is not None):
+        share = float(left.mean())
+        seen = before is not None or following is not None
+        if "local" in self._engines and seen and share > _LOST and (before is None or share > _MORE * before.share):
             frame, mid, left = self._restored(entry, frame, mid, lost, before, back, following, fore)
-        return _Past(entry, frame, small, mid, left, state)
+        return _Past(entry, frame, small, mid, left, state, share)
 
     def _left(self, entry: _Entry, state: Floats) -> _Past:
         """A frame that is given out as it is."""
         assert entry.frame is not None
         made = entry.sight.made
         left = entry.sight.lost(made.mid).max(axis=0, keepdims=True)
-        return _Past(entry, entry.frame, made.small, made.mid, left, state)
+        return _Past(entry, entry.frame, made.small, made.mid, left, state, float(left.mean()))
 
-    def _retoned(self, frame: Frame, region: Region, curves: Floats, gains: Floats) -> Frame:
-        return self.brush.retone(frame, region, _change(curves, frame), gains=np.ascontiguousarray(gains[:, None]))
+    def _retoned(self, entry: _Entry, curves: Floats, gains: Floats) -> Frame:
+        """A frame equalised, and then by curves and gains, rounded once."""
+        assert entry.base is not None
+        change = _change(entry.change, curves, entry.base)
+        made = self.brush.retone(entry.base, entry.region, change, gains=np.ascontiguousarray(gains[:, None]))
+        return made.replace(cut=True) if entry.frame is not None and entry.frame.cut else made
 
     def _tone(self, at: int) -> _Toned:
         """What the global network says of a frame of the window; nothing changes without that network."""
@@ -275,7 +296,10 @@ class Networks:
         if following is not None and fore is not None:
             toned = self._tone(self._at + 1)
             light = _toned(following.sight.made.mid, toned.curves, toned.gains)
-            both = _moved(np.concatenate([light, following.sight.lost(light)]), fore)
+            ahead_lost = following.sight.lost(light)
+            if float(left.mean()) <= _MORE * float(ahead_lost.max(axis=0).mean()):
+                return frame, mid, left
+            both = _moved(np.concatenate([light, ahead_lost]), fore)
             then, then_lost = both[:3], both[3:]
         there = np.array([before is not None, following is not None], np.float32).reshape(1, 2, 1, 1)
         views = np.concatenate([mid, past, then, lost, past_lost, then_lost])
@@ -287,8 +311,7 @@ class Networks:
         if before is not None and back is not None and weights[1].any():
             terms.append((before.frame, back, weights[1]))
         if toned is not None and fore is not None and following is not None and weights[2].any():
-            assert following.frame is not None
-            ahead = self._retoned(following.frame, following.region, toned.curves, toned.gains)
+            ahead = self._retoned(following, toned.curves, toned.gains)
             terms.append((ahead, fore, weights[2]))
         if len(terms) == 1:
             return frame, mid, left
@@ -337,11 +360,13 @@ def _toned(picture: Floats, curves: Floats, gains: Floats) -> Floats:
     return np.clip(made, 0, 1)
 
 
-def _change(curves: Floats, frame: Frame) -> Floats:
-    """Curves as ops.map_tones takes them."""
+def _change(first: Floats | None, curves: Floats, frame: Frame) -> Floats:
+    """What curves add after others that add `first`, together, as ops.map_tones takes it."""
     x = np.linspace(0, 1, 1024 if frame.format.depth == 8 else 4096)
     knots = np.linspace(0, 1, curves.shape[1])
-    return np.stack([np.interp(x, knots, c) for c in curves]).astype(np.float32)
+    if first is None:
+        first = np.zeros((3, len(x)), np.float32)
+    return np.stack([f + np.interp(x + f, knots, c) for f, c in zip(first, curves, strict=True)]).astype(np.float32)
 
 
 def _composed(frame: Frame, region: Region, terms: list[tuple[Frame, Floats, Floats]]) -> Frame:

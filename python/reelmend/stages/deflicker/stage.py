@@ -166,7 +166,7 @@ class Deflicker(Stage):
                     )
                 engines = (network.name,)
                 notes += [str(plan) for plan in plans_of(self.network, self._parts, info)]
-                seen = (future + PAST) * 4 * (2 * 3 * 36 * 64) + (future + 2) * 4 * (8 * 144 * 256)
+                seen = (future + PAST) * 4 * (2 * 3 * 36 * 64) + (future + 2) * (4 * (8 * 144 * 256) + info.frame_bytes)
             else:
                 why = f"the picture is {info.width}x{info.height}, they need 256x144 or more"
                 fallbacks = (Fallback("the networks", "equalisation alone", why),)
@@ -300,7 +300,9 @@ class _Runtime(StageRuntime):
                 assert item.source is not None
                 near = slice(max(0, own - RADIUS), own + RADIUS + 1)
                 table = filtered_illumination(values[near])[min(own, RADIUS)]
-                out = self.after.push(item.source, frame, item.shot, item.region, table, options.gate == "always")
+                forced = options.gate == "always"
+                base = item.frame
+                out = self.after.push(item.source, base, judged.change, frame, item.shot, item.region, table, forced)
             self._tell(out)
         self._tonal.forget(options.past)
         return out
