@@ -55,7 +55,7 @@ METHODS: dict[str, tuple[str, ...]] = {  # the networks that go on after equalis
     ALL: ("global", "temporal", "local"),
 }
 BOTH = {ALONE: (), "networks": METHODS[ALL]}
-SSIM_EVERY, WARP_EVERY = 4, 8  # frames: they are slow
+SSIM_EVERY, WARP_EVERY = 10, 20  # frames: they are slow
 LEAST = 1e-3  # share of the picture that must be clipped for a frame to count
 TREAT = {"gate": "always"}  # of single frames that are clipped: every one is equalised, whatever it is taken for
 FILM_LINES = 368  # of the films that flicker
