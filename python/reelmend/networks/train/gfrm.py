@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...errors import OptionError
+from ...stages.deflicker.exposure import illumination_map
 from ..deflicker.gfrm import UNetGfrm
 from .data import load_split
 from .flicker import Draw, Run, clean_frames, make_run, prepare_runs
@@ -29,8 +30,7 @@ __all__ = ["Gfrm"]
 def _inputs(raw: NDArray[np.uint8], table: NDArray[np.float16]) -> Tensor:
     """(6, rows, columns): RGB of 0..1, and V~ three times."""
     rgb = raw.astype(np.float32) / np.float32(255)
-    last = len(table) - 1
-    v = table.astype(np.float32)[(rgb.max(axis=0) * last + 0.5).astype(np.int32)]
+    v = illumination_map(rgb, table.astype(np.float32))
     return torch.from_numpy(np.concatenate([rgb, np.broadcast_to(v, rgb.shape)]))
 
 

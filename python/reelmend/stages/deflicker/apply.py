@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 
 from ... import ops
 from ...errors import OptionError
-from ...frame import Frame
+from ...frame import Frame, PixelFormat
 from ..letterbox import Region
 from .light import Light
 
-__all__ = ["Brush", "check_mask"]
+__all__ = ["Brush", "check_mask", "points_of"]
+
+
+def points_of(fmt: PixelFormat) -> int:
+    """Of a curve for frames of this format: four a code at 8 bits."""
+    return 1024 if fmt.depth == 8 else 4096
 
 
 def check_mask(mask: NDArray[np.uint8] | None, width: int, height: int) -> None:
@@ -73,9 +78,8 @@ class Brush:
     ) -> Frame:
         """The frame with curves (`change`) or gains as ops.map_tones takes them, inside the region."""
         fmt = frame.format
-        size = 1024 if fmt.depth == 8 else 4096
         if change is None:
-            change = np.zeros((3, size), np.float32)
+            change = np.zeros((3, points_of(fmt)), np.float32)
         response = light.response(change.shape[1]) if gains is not None and light is not None else None
         x0, y0, x1, y1 = region
         whole = (x0, y0, x1, y1) == (0, 0, frame.width, frame.height)

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from ... import ops
 
-__all__ = ["HIGH", "LOW", "RADIUS", "SCALE", "exposed_share", "filtered_illumination", "singular_frames"]
+__all__ = [
+    "HIGH",
+    "LOW",
+    "RADIUS",
+    "SCALE",
+    "exposed_share",
+    "filtered_illumination",
+    "illumination_map",
+    "singular_frames",
+]
 
 RADIUS = 5  # l: frames on both sides that are averaged
 SCALE = 3.0  # s of the heat kernel exp(-x^2 / 4 s); its deviation is sqrt(2 s)
@@ -47,6 +56,13 @@ def filtered_illumination(
         rank = (np.cumsum(counts[t]) - counts[t] / 2) / total
         tables[t] = np.interp(rank, p, target)
     return tables
+
+
+def illumination_map(rgb: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """V~ of a picture (3, rows, columns) of 0..1, by its frame's table: (rows, columns); the nearest level counts."""
+    last = len(table) - 1
+    found: NDArray[np.float32] = table[np.clip(rgb.max(axis=0) * last + 0.5, 0, last).astype(np.int32)]
+    return found
 
 
 def divergences(histograms: npt.ArrayLike, tables: NDArray[np.float32], *, bins: int = 256) -> NDArray[np.float64]:

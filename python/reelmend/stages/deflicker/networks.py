@@ -24,10 +24,21 @@ from ...errors import NetworkError
 from ...frame import Frame, VideoInfo
 from ..letterbox import Region
 from . import paper
-from .apply import Brush
+from .apply import Brush, points_of
 from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
 
-__all__ = ["PARTS", "PAST", "Networks", "ahead_of", "find_network", "fits", "keeps", "plans_of", "sight_of"]
+__all__ = [
+    "PARTS",
+    "PAST",
+    "Networks",
+    "ahead_of",
+    "find_network",
+    "fits",
+    "keeps",
+    "memory_of",
+    "plans_of",
+    "sight_of",
+]
 
 PARTS = ("global", "temporal", "local")
 FAMILY = "blaze"
@@ -65,6 +76,12 @@ def find_network(network: str | Network) -> Network:
     if takes != [PLANES, TONES]:
         raise NetworkError(f"{found.name} takes {takes} priors; Deflicker gives {[PLANES, TONES]}: train it anew")
     return found
+
+
+def memory_of(info: VideoInfo, ahead: int) -> int:
+    """Bytes: small pictures of the window; of the frames waited for, larger ones, and those before equalisation."""
+    small, mid = (4 * rows * columns for rows, columns in (SMALL, MID))
+    return (ahead + PAST) * 2 * 3 * small + (ahead + 2) * (8 * mid + info.frame_bytes)
 
 
 def keeps(network: Network) -> bool:
@@ -186,6 +203,8 @@ class Networks:
         following = self._window[later] if self._ahead and later < len(self._window) else None
         if following is not None and not _together(entry, following):
             following = None
+        if self._engines.keys() <= {"global"}:
+            before = following = None  # nothing asks for motion
         self._past = self._done(entry, before, following)
         frame = self._past.frame
         entry.frame = entry.base = None
@@ -199,7 +218,7 @@ class Networks:
         assert entry.frame is not None
         sight = entry.sight
         if not entry.acts:
-            return self._left(entry, _blank(self._engines))
+            return self._left(entry)
         toned = self._tone(self._at)
         back = None if before is None else flow_to(sight.made, before.entry.sight.made)
         fore = None if following is None else flow_to(sight.made, following.sight.made)
@@ -224,12 +243,12 @@ class Networks:
             frame, mid, left = self._restored(entry, frame, mid, lost, before, back, following, fore)
         return _Past(entry, frame, small, mid, left, state, share)
 
-    def _left(self, entry: _Entry, state: Floats) -> _Past:
+    def _left(self, entry: _Entry) -> _Past:
         """A frame that is given out as it is."""
         assert entry.frame is not None
         made = entry.sight.made
         left = entry.sight.lost(made.mid).max(axis=0, keepdims=True)
-        return _Past(entry, entry.frame, made.small, made.mid, left, state, float(left.mean()))
+        return _Past(entry, entry.frame, made.small, made.mid, left, _blank(self._engines), float(left.mean()))
 
     def _retoned(self, entry: _Entry, curves: Floats, gains: Floats) -> Frame:
         """A frame equalised, and then by curves and gains, rounded once."""
@@ -362,7 +381,7 @@ def _toned(picture: Floats, curves: Floats, gains: Floats) -> Floats:
 
 def _change(first: Floats | None, curves: Floats, frame: Frame) -> Floats:
     """What curves add after others that add `first`, together, as ops.map_tones takes it."""
-    x = np.linspace(0, 1, 1024 if frame.format.depth == 8 else 4096)
+    x = np.linspace(0, 1, points_of(frame.format))
     knots = np.linspace(0, 1, curves.shape[1])
     if first is None:
         first = np.zeros((3, len(x)), np.float32)

@@ -13,6 +13,7 @@ from ... import ops
 from ...convert import from_rgb, rgb_into
 from ...engines import EnginePlan, Network, open_engine, plan_engine
 from ...frame import Frame, VideoInfo
+from .exposure import illumination_map
 
 __all__ = ["FAMILY", "Paper", "plan_of"]
 
@@ -39,9 +40,7 @@ class Paper:
         host = source.replace(planes=tuple(ops.to_host(p) for p in source.planes))
         rgb = self._given[0, :3]
         rgb_into(host, rgb)
-        last = len(table) - 1
-        level = np.clip(rgb.max(axis=0) * last + 0.5, 0, last).astype(np.int32)
-        self._given[0, 3:] = table[level]
+        self._given[0, 3:] = illumination_map(rgb, table)
         part = self._engine.part
         self._engine.run({part.inputs[0].name: self._given}, {part.outputs[0].name: self._made})
         rows, columns = self._size

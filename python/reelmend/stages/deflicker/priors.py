@@ -20,7 +20,7 @@ from ... import ops
 from ...frame import Frame
 from ..letterbox import Region
 from ..structure import means_of
-from .exposure import HIGH, LOW
+from .exposure import HIGH, LOW, illumination_map
 
 __all__ = [
     "BLACK",
@@ -144,9 +144,7 @@ def global_inputs(window: Sequence[Sight], at: int) -> tuple[Floats, Floats]:
     near = np.stack([s.made.small for s in window[max(0, at - NEAR) : at + NEAR + 1]])
     made = np.stack([s.made.small for s in window])
     raw = np.stack([s.raw.small for s in window])
-    v = sight.raw.small.max(axis=0)
-    last = len(sight.table) - 1
-    light = sight.table[np.clip(v * last + 0.5, 0, last).astype(np.int32)]
+    light = illumination_map(sight.raw.small, sight.table)
     exposed = ((light < LOW) | (light > HIGH)).astype(np.float32)
     deviation = near.mean(axis=1).std(axis=0)
     planes = [

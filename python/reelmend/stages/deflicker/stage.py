@@ -23,7 +23,7 @@ from .exposure import NEIGHBOURS, RADIUS, filtered_illumination
 from .findings import Findings
 from .item import Item
 from .light import light_of
-from .networks import PARTS, PAST, Networks, ahead_of, find_network, fits, keeps, plans_of
+from .networks import PARTS, Networks, ahead_of, find_network, fits, keeps, memory_of, plans_of
 from .signature import BINS, POINTS
 from .spatial import Spatial
 from .telling import retold, tell
@@ -166,7 +166,7 @@ class Deflicker(Stage):
                     )
                 engines = (network.name,)
                 notes += [str(plan) for plan in plans_of(self.network, self._parts, info)]
-                seen = (future + PAST) * 4 * (2 * 3 * 36 * 64) + (future + 2) * (4 * (8 * 144 * 256) + info.frame_bytes)
+                seen = memory_of(info, future)
             else:
                 why = f"the picture is {info.width}x{info.height}, they need 256x144 or more"
                 fallbacks = (Fallback("the networks", "equalisation alone", why),)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ops
+from .apply import points_of
 from .curves import period_weights, scene_weights, tone_change
 from .gate import WINDOW, Evidence, Gate, group_changes
 from .item import Item
@@ -186,7 +187,6 @@ class Tonal:
             weights /= weights.sum()
         target = ops.smooth_quantiles(quantiles, weights)
         fmt = item.frame.format
-        size = 1024 if fmt.depth == 8 else 4096
-        change = tone_change(item.tones.histogram, item.tones.quantiles, target, size=size, slope=slope)
+        change = tone_change(item.tones.histogram, item.tones.quantiles, target, size=points_of(fmt), slope=slope)
         change *= np.float32(found.amount)
         return change if float(np.abs(change).max()) * fmt.max_code >= 0.1 else None
