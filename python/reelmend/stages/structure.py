@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import ops
 from ..frame import Frame
 from .letterbox import Region
+from .planes import cropped
 from .rows import middle
 
 __all__ = ["FINE", "TILES", "Structure", "means_of", "structure_of"]
@@ -51,13 +52,7 @@ def structure_of(frame: Frame) -> Structure:
 def means_of(frame: Frame, grid: tuple[int, int], region: Region | None = None) -> NDArray[np.float32]:
     """Means of R, G, B over the tiles of a grid laid over a frame (any device), or a region of it: (3, *grid), 0..1."""
     fmt = frame.format
-    views = list(frame.planes[: 1 if fmt.kind == "gray" else 3])
-    if region is not None:
-        x0, y0, x1, y1 = region
-        sx, sy = fmt.subsampling if fmt.kind == "yuv" else (0, 0)
-        for k, plane in enumerate(views):
-            i, j = (sx, sy) if k else (0, 0)
-            views[k] = plane[y0 >> j : -(-y1 >> j), x0 >> i : -(-x1 >> i)]
+    views = (frame if region is None else cropped(frame, region)).planes[: 1 if fmt.kind == "gray" else 3]
     means = [ops.to_host(_means(v, grid)) for v in views]
     if fmt.kind == "gray":
         means *= 3

@@ -11,6 +11,7 @@ from ... import ops
 from ...errors import OptionError
 from ...frame import Frame, PixelFormat
 from ..letterbox import Region
+from ..planes import crop
 from .light import Light
 
 __all__ = ["Brush", "check_mask", "points_of"]
@@ -85,11 +86,9 @@ class Brush:
         whole = (x0, y0, x1, y1) == (0, 0, frame.width, frame.height)
         colour = frame.planes[: 1 if fmt.kind == "gray" else 3]
         made = [ops.copy(p) if not whole else ops.empty_like(p) for p in colour]
-        sx, sy = fmt.subsampling if fmt.kind == "yuv" else (0, 0)
 
         def inside(planes: Any) -> list[Any]:
-            sub = (slice(y0 >> sy, -(-y1 >> sy)), slice(x0 >> sx, -(-x1 >> sx)))
-            return [p[y0:y1, x0:x1] if i == 0 else p[sub] for i, p in enumerate(planes)]
+            return [crop(p, frame, region) for p in planes]
 
         mask = self._mask_for(frame)
         coding = frame.coding if fmt.kind == "yuv" else {"depth": fmt.depth}

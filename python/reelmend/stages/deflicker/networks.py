@@ -23,6 +23,7 @@ from ...engines import Engine, EnginePlan, Network, find, open_engine, plan_engi
 from ...errors import NetworkError
 from ...frame import Frame, VideoInfo
 from ..letterbox import Region
+from ..planes import composed, moved
 from . import paper
 from .apply import Brush, points_of
 from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
@@ -285,9 +286,9 @@ class Networks:
         past, known, state = now, np.zeros((1, *SMALL), np.float32), _blank(self._engines)
         if before is not None and back is not None:
             flow = small_flow(back)
-            past, known = _moved(before.small, flow), np.ones((1, *SMALL), np.float32)
-            state = _moved(before.state, half(flow))
-        following = now if ahead is None or fore is None else _moved(ahead, small_flow(fore))
+            past, known = moved(before.small, flow), np.ones((1, *SMALL), np.float32)
+            state = moved(before.state, half(flow))
+        following = now if ahead is None or fore is None else moved(ahead, small_flow(fore))
         seen = np.concatenate([now, past, known, following])
         said = self._engines["temporal"].run({"seen": seen[None], "state": np.ascontiguousarray(state[None])})
         return said["change"][0], said["next"][0]
@@ -308,7 +309,7 @@ class Networks:
         nothing = np.ones((1, *MID), np.float32)
         past, past_lost = mid, nothing
         if before is not None and back is not None:
-            both = _moved(np.concatenate([before.mid, before.lost]), back)
+            both = moved(np.concatenate([before.mid, before.lost]), back)
             past, past_lost = both[:3], both[3:]
         then, then_lost = mid, np.concatenate([nothing, nothing])
         toned = None
@@ -318,7 +319,7 @@ class Networks:
             ahead_lost = following.sight.lost(light)
             if float(left.mean()) <= _MORE * float(ahead_lost.max(axis=0).mean()):
                 return frame, mid, left
-            both = _moved(np.concatenate([light, ahead_lost]), fore)
+            both = moved(np.concatenate([light, ahead_lost]), fore)
             then, then_lost = both[:3], both[3:]
         there = np.array([before is not None, following is not None], np.float32).reshape(1, 2, 1, 1)
         views = np.concatenate([mid, past, then, lost, past_lost, then_lost])
@@ -326,6 +327,7 @@ class Networks:
         weights[1:] *= self.brush.open(frame, entry.region, MID)
         weights[1:][weights[1:].max(axis=(1, 2)) < _NONE] = 0
         weights[0] = 1 - weights[1] - weights[2]
+        like = frame.planes[0]
         terms = [(frame, np.zeros((2, *MID), np.float32), weights[0])]
         if before is not None and back is not None and weights[1].any():
             terms.append((before.frame, back, weights[1]))
@@ -334,11 +336,12 @@ class Networks:
             terms.append((ahead, fore, weights[2]))
         if len(terms) == 1:
             return frame, mid, left
-        composed = _composed(frame, entry.region, terms)
+        beside = [(f, ops.beside(flow, like), ops.beside(weight, like), 1.0) for f, flow, weight in terms]
+        made = composed(frame, entry.region, beside, 1 if frame.format.kind == "gray" else 3)
         light = weights[:1] * mid + weights[1:2] * past + weights[2:] * then
         left = weights[:1] * left + weights[1:2] * past_lost + weights[2:] * then_lost.max(axis=0)
         # it comes back with the next frame: what rounding adds to it must not grow
-        return composed, light, np.clip(left, 0, 1)
+        return made, light, np.clip(left, 0, 1)
 
 
 def sight_of(source: Frame, frame: Frame, region: Region, table: Floats) -> Sight:
@@ -358,13 +361,6 @@ def _blank(engines: dict[str, Engine]) -> Floats:
     return np.zeros(engines["temporal"].inputs["state"][1:], np.float32)
 
 
-def _moved(planes: Floats, flow: Floats) -> Floats:
-    moved = np.empty_like(planes)
-    for k in range(0, len(planes), 4):
-        ops.warp(list(planes[k : k + 4]), flow, out=list(moved[k : k + 4]))
-    return moved
-
-
 def _enlarged(planes: Floats, size: tuple[int, int]) -> Floats:
     made: Floats = np.stack([ops.resize(np.ascontiguousarray(p), size, filter="bilinear") for p in planes])
     return made
@@ -374,8 +370,8 @@ def _toned(picture: Floats, curves: Floats, gains: Floats) -> Floats:
     """A picture (3, rows, columns) as map_tones makes it of large ones."""
     at = np.clip(picture, 0, 1)
     knots = np.linspace(0, 1, curves.shape[1])
-    moved = np.stack([p + np.interp(x, knots, c) for p, x, c in zip(picture, at, curves, strict=True)])
-    made: Floats = (moved * (1 + _enlarged(gains, (picture.shape[1], picture.shape[2])))).astype(np.float32)
+    curved = np.stack([p + np.interp(x, knots, c) for p, x, c in zip(picture, at, curves, strict=True)])
+    made: Floats = (curved * (1 + _enlarged(gains, (picture.shape[1], picture.shape[2])))).astype(np.float32)
     return np.clip(made, 0, 1)
 
 
@@ -386,26 +382,3 @@ def _change(first: Floats | None, curves: Floats, frame: Frame) -> Floats:
     if first is None:
         first = np.zeros((3, len(x)), np.float32)
     return np.stack([f + np.interp(x + f, knots, c) for f, c in zip(first, curves, strict=True)]).astype(np.float32)
-
-
-def _composed(frame: Frame, region: Region, terms: list[tuple[Frame, Floats, Floats]]) -> Frame:
-    """Frames moved along flows and mixed by weights inside the region."""
-    colour = 1 if frame.format.kind == "gray" else 3
-    x0, y0, x1, y1 = region
-    whole = region == (0, 0, frame.width, frame.height)
-    planes: list[Any] = [ops.empty_like(p) if whole else ops.copy(p) for p in frame.planes[:colour]]
-    sx, sy = frame.format.subsampling if frame.format.kind == "yuv" else (0, 0)
-
-    def cropped(plane: Any, k: int) -> Any:
-        i, j = (sx, sy) if k else (0, 0)
-        return plane[y0 >> j : -(-y1 >> j), x0 >> i : -(-x1 >> i)]
-
-    like = frame.planes[0]
-    flows = [(ops.beside(flow, like), ops.beside(np.ascontiguousarray(weight), like)) for _, flow, weight in terms]
-    for group in ((0,), (1, 2)) if colour == 3 and (sx or sy) else (tuple(range(colour)),):
-        given = [
-            ops.Term([cropped(f.planes[k], k) for k in group], flow, weight)
-            for (f, _, _), (flow, weight) in zip(terms, flows, strict=True)
-        ]
-        ops.compose(given, max_code=frame.format.max_code, out=[cropped(planes[k], k) for k in group])
-    return frame.replace(planes=(*planes, *frame.planes[colour:]))

@@ -14,8 +14,9 @@ from ...engines.network import Size
 from ...frame import Array, Frame
 from ...ops._dispatch import empty
 from ..letterbox import Region
+from ..planes import cropped
 
-__all__ = ["Estimator", "Motion", "crop", "cropped", "estimator_for", "luma_of", "picture_of"]
+__all__ = ["Estimator", "Motion", "estimator_for", "luma_of", "picture_of"]
 
 
 @dataclass(slots=True)
@@ -48,19 +49,6 @@ def picture_of(frame: Frame, region: Region, size: Size) -> Array:
     out = empty((3, *size), np.float32, frame.planes[0])
     rgb_into(cropped(frame, region), out)
     return out
-
-
-def cropped(frame: Frame, region: Region) -> Frame:
-    """The part of a frame inside a region: views of its planes."""
-    return frame.replace(planes=tuple(crop(plane, frame, region) for plane in frame.planes))
-
-
-def crop(plane: Array, frame: Frame, region: Region) -> Array:
-    """A plane's part inside a region of its frame."""
-    height, width = plane.shape
-    x0, y0, x1, y1 = region
-    sx, sy = (1 if width < frame.width else 0), (1 if height < frame.height else 0)
-    return plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
 
 
 class Estimator(ABC):

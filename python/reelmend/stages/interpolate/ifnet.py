@@ -15,11 +15,11 @@ from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
+from ..planes import moved
 from .synthesis import Between, Synthesiser, View, sigmoid
 
 __all__ = ["IFNet"]
 
-_TOGETHER = 4  # planes that are warped in one pass
 _FLOATS = 3 * 3 + 4 * 4 + 3 * 3 + 3 * 1  # a pixel: three views, flows, pictures warped and made, masks and weights
 _HIDDEN = 4  # times what a block is given: what its engine holds
 
@@ -125,8 +125,8 @@ class IFNet(Synthesiser):
         for of_a, of_b in ((a.picture, b.picture), (a.seen, b.seen)):
             if of_a is None:
                 continue
-            _shrunk(of_a if flow is None else _warped(of_a, flow[:2]), into)
-            _shrunk(of_b if flow is None else _warped(of_b, flow[2:]), into)
+            _shrunk(of_a if flow is None else moved(of_a, flow[:2]), into)
+            _shrunk(of_b if flow is None else moved(of_b, flow[2:]), into)
         next(into)[...] = t
         if flow is not None:
             _shrunk(mask, into)
@@ -136,14 +136,6 @@ class IFNet(Synthesiser):
             _shrunk(flow, into)
             x[0, start:] *= np.float32(1 / shrink)
         return x
-
-
-def _warped(planes: Array, flow: Array) -> Array:
-    """Each of any number of planes fetched along a flow."""
-    out = ops.empty_like(planes)
-    for k in range(0, int(planes.shape[0]), _TOGETHER):
-        ops.warp(list(planes[k : k + _TOGETHER]), flow, out=list(out[k : k + _TOGETHER]))
-    return out
 
 
 def _shrunk(planes: Array, into: Any) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from ... import ops
 from ...frame import Array, Frame
 from ..letterbox import Region
-from .estimate import Estimator, Motion, crop, cropped
-from .standing import Standing, groups
+from ..planes import composed, cropped
+from .estimate import Estimator, Motion
+from .standing import Standing
 from .synthesis import Synthesiser, View, put
 
 __all__ = ["Maker", "Overlay", "Picture"]
@@ -253,20 +254,11 @@ class Maker:
     ) -> Frame:
         """Terms (which picture, flow, weight, scale) composed inside the region; around it, the nearer picture."""
         near = a if 2 * t < 1 else b
-        whole = region == (0, 0, a.width, a.height)
-        planes: list[Array] = [ops.empty_like(p) if whole else ops.copy(p) for p in near.planes]
-        pictures = (a, b)
-        for group in groups(a):
-            made = [crop(planes[i], a, region) for i in group]
-            given = [
-                ops.Term([crop(pictures[which].planes[i], a, region) for i in group], flow, weight, scale)
-                for which, flow, weight, scale in terms
-            ]
-            ops.compose(given, max_code=a.format.max_code, out=made)
-            if overlay is not None:
-                for i, target in zip(group, made, strict=True):
-                    overlay.lay(crop(near.planes[i], a, region), target)
-        return near.replace(planes=tuple(planes), made=True)
+        made = composed(near, region, [((a, b)[which], *rest) for which, *rest in terms]).replace(made=True)
+        if overlay is not None:
+            for source, target in zip(cropped(near, region).planes, cropped(made, region).planes, strict=True):
+                overlay.lay(source, target)
+        return made
 
 
 def _prepared(picture: Picture, region: Region, estimator: Estimator) -> Any:

@@ -9,20 +9,13 @@ import numpy as np
 from ... import ops
 from ...frame import Array, Frame
 from ...ops._dispatch import empty
+from ..planes import groups
 from .estimate import Motion
 
-__all__ = ["Standing", "groups"]
+__all__ = ["Standing"]
 
 _MOVES = 0.25  # pixels of the picture a pair
 _PASSES = 0.05  # pixels of a cell that what moves covers, and more
-
-
-def groups(frame: Frame) -> list[list[int]]:
-    """Numbers of planes of one size, which are worked on together."""
-    found: dict[tuple[int, ...], list[int]] = {}
-    for i, plane in enumerate(frame.planes):
-        found.setdefault(tuple(plane.shape), []).append(i)
-    return list(found.values())
 
 
 class Standing:
@@ -39,7 +32,7 @@ class Standing:
         self._motion = motion
         grid = tuple(int(n) for n in motion.forward.shape[1:])
         alike: Any = 1.0
-        for group in groups(a):
+        for group in groups(a.planes):
             alike = alike * _whole_cells([(a.planes[i], b.planes[i]) for i in group], grid)
         self.everywhere = bool((alike > 0).all())
         self.anywhere = bool((alike > 0).any())

@@ -1,0 +1,60 @@
+"""Planes of frames: their parts inside a region, those of one size, any number moved at once, frames composed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import ops
+from ..frame import Array, Frame
+from .letterbox import Region
+
+__all__ = ["composed", "crop", "cropped", "groups", "moved"]
+
+_TOGETHER = 4  # planes that are warped in one pass
+
+
+def cropped(frame: Frame, region: Region) -> Frame:
+    """The part of a frame inside a region: views of its planes."""
+    return frame.replace(planes=tuple(crop(plane, frame, region) for plane in frame.planes))
+
+
+def crop(plane: Array, frame: Frame, region: Region) -> Array:
+    """A plane's part inside a region of its frame."""
+    height, width = plane.shape
+    x0, y0, x1, y1 = region
+    sx, sy = (1 if width < frame.width else 0), (1 if height < frame.height else 0)
+    return plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
+
+
+def groups(planes: Sequence[Array]) -> list[list[int]]:
+    """Numbers of planes of one size, which are worked on together."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for i, plane in enumerate(planes):
+        found.setdefault(tuple(plane.shape), []).append(i)
+    return list(found.values())
+
+
+def moved(planes: Array, flow: Array) -> Array:
+    """Each of any number of float32 planes (n, rows, columns) fetched along a flow."""
+    out = ops.empty_like(planes)
+    for k in range(0, int(planes.shape[0]), _TOGETHER):
+        ops.warp(list(planes[k : k + _TOGETHER]), flow, out=list(out[k : k + _TOGETHER]))
+    return out
+
+
+def composed(
+    near: Frame, region: Region, terms: Sequence[tuple[Frame, Array, float | Array, float]], count: int | None = None
+) -> Frame:
+    """Frames moved along flows and mixed, (frame, flow, weight, scale of the flow), inside a region; around it `near`.
+
+    count  of the planes, from the first; those after stay the ones of `near`. None: all
+    """
+    whole = region == (0, 0, near.width, near.height)
+    planes: list[Array] = [ops.empty_like(p) if whole else ops.copy(p) for p in near.planes[:count]]
+    for group in groups(planes):
+        given = [
+            ops.Term([crop(frame.planes[i], near, region) for i in group], flow, weight, scale)
+            for frame, flow, weight, scale in terms
+        ]
+        ops.compose(given, max_code=near.format.max_code, out=[crop(planes[i], near, region) for i in group])
+    return near.replace(planes=(*planes, *near.planes[len(planes) :]))
