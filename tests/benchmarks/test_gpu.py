@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import os
@@ -23,14 +22,6 @@ from reelmend.errors import DeviceError
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
 INFO = {"name": "NVIDIA H200", "compute_capability": "9.0", "memory": 1 << 37, "l2_cache": 1 << 20}
-
-
-@pytest.fixture(scope="module")
-def load():
-    """Modules of the benchmarks by name, found as their programs find them."""
-    sys.path.insert(0, str(FOLDER))
-    yield importlib.import_module
-    sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The matrix of kinds, tiny and on drawn pictures: its runs, its rows, its pictures and its table."""
 
-import importlib
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,14 +10,6 @@ from reelmend.analyze.degrade import make
 from reelmend.analyze.scenes import Film
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def load():
-    """Modules of the benchmarks by name, found as their programs find them."""
-    sys.path.insert(0, str(FOLDER))
-    yield importlib.import_module
-    sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """What the benchmark of the networks counts: masks, sharpness, summaries, sections put together, its table."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +11,6 @@ from reelmend.analyze.metrics import psnr
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 MEASURED = ("psnr_db", "psnr_min_db", "psnr_y_db", "ssim", "ewarp_squared", "ewarp_l1", "flicker_tiles")
-
-
-@pytest.fixture(scope="module")
-def load():
-    """Modules of the benchmarks by name, found as their programs find them."""
-    sys.path.insert(0, str(FOLDER))
-    yield importlib.import_module
-    sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What tests of networks share: weights for a definition, and graphs run in ONNX Runtime beside torch."""
+"""What tests of networks share: graphs run in ONNX Runtime beside torch."""
 
 from __future__ import annotations
 
@@ -7,27 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-
-@pytest.fixture(scope="session")
-def small_weights() -> Callable[[dict[str, Any], int], dict[str, Any]]:
-    """Fills a state dict with random weights that keep signals about as large as they were, the same for a seed."""
-
-    def fill(state: dict[str, Any], seed: int = 0) -> dict[str, Any]:
-        import torch
-
-        generator = torch.Generator().manual_seed(seed)
-        filled = {}
-        for name, tensor in state.items():
-            if not tensor.is_floating_point():
-                filled[name] = tensor
-                continue
-            noise = torch.randn(tensor.shape, generator=generator)
-            fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 100
-            filled[name] = noise.abs() + 0.5 if name.endswith("running_var") else noise * (1.5 / fan) ** 0.5
-        return filled
-
-    return fill
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,25 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def weights() -> Callable[[dict[str, Any], int], dict[str, Any]]:
-    """Fills a state dict with random weights that keep signals about as large as they were, the same for a seed."""
+def held_share() -> Callable[..., float]:
+    """The most that NumPy holds while an open stage takes frames, against what it declares; after four to warm it."""
 
-    def fill(state: dict[str, Any], seed: int = 0) -> dict[str, Any]:
-        import torch
+    def measure(stage: Any, info: Any, frames: Sequence[Any]) -> float:
+        runtime = stage.open(info, "cpu")
+        for frame in frames[:4]:
+            runtime.push(frame)
+        runtime.reset()
+        tracemalloc.start()
+        try:
+            for frame in frames:
+                runtime.push(frame)
+            runtime.flush()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        return float(peak / stage.declare(info, "cpu").memory)
 
-        generator = torch.Generator().manual_seed(seed)
-        filled = {}
-        for name, tensor in state.items():
-            fan = max(1, tensor[0].numel()) if tensor.dim() > 1 else 100
-            filled[name] = torch.randn(tensor.shape, generator=generator) * (1.5 / fan) ** 0.5
-        return filled
-
-    return fill
+    return measure
 
 
 # The versions of RIFE: kind of block, outputs, encoder (its module's name for each layer, channels inside and out).
@@ -69,7 +75,7 @@ def _ifnet(group: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def rife(weights: Any) -> Callable[..., Any]:
+def rife(small_weights: Any) -> Callable[..., Any]:
     """An IFNet of a version, as it is recognised: flows of each block are up to about `flow` pixels."""
     known: dict[tuple[str, float], Any] = {}
 
@@ -77,7 +83,7 @@ def rife(weights: Any) -> Callable[..., Any]:
         from reelmend.networks.ifnet import IFNET
 
         if (group, flow) not in known:
-            state = weights(_ifnet(group), 5)
+            state = small_weights(_ifnet(group), 5)
             scales = IFNET.recognise(state, state).settings["scales"]
             for name in state:
                 if ".lastconv" in name:
@@ -90,13 +96,13 @@ def rife(weights: Any) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def catalogue(weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with "few-superslomo" and "few-ifnet": their flows are of parts of a pixel, their masks hardly masks."""
     from reelmend.networks.export import export
     from reelmend.networks.superslomo import SUPERSLOMO, UNet
 
     small = (4, 6, 8, 10, 12, 12)
-    states = [weights(UNet(a, b, small).state_dict(), seed) for seed, (a, b) in enumerate(((6, 4), (20, 5)))]
+    states = [small_weights(UNet(a, b, small).state_dict(), seed) for seed, (a, b) in enumerate(((6, 4), (20, 5)))]
     for state in states:
         for name in ("conv3.weight", "conv3.bias"):
             state[name] = state[name] * 0.3

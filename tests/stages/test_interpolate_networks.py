@@ -4,7 +4,6 @@ PyTorch; what stands still; and as Interpolate plans, runs and refuses them."""
 from __future__ import annotations
 
 import json
-import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,12 +125,12 @@ def check_against(found: list[Any], reference: Callable[[float], Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def slow(weights: Any) -> Any:
+def slow(small_weights: Any) -> Any:
     """Super SloMo of few channels: its state dicts, and what they are recognised as. Flows are of a few pixels."""
     from reelmend.networks.superslomo import SUPERSLOMO, UNet
 
     small = (4, 6, 8, 10, 12, 12)
-    states = [weights(UNet(a, b, small).state_dict(), seed) for seed, (a, b) in enumerate(((6, 4), (20, 5)))]
+    states = [small_weights(UNet(a, b, small).state_dict(), seed) for seed, (a, b) in enumerate(((6, 4), (20, 5)))]
     for name in ("conv3.weight", "conv3.bias"):
         states[0][name] = states[0][name] * 12
         states[1][name] = states[1][name] * 4
@@ -457,7 +456,9 @@ def test_the_plan_tells_what_runs(catalogue: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("method", ["superslomo", "ifnet"])
-def test_what_numpy_holds_is_within_what_is_declared(catalogue: Path, method: str) -> None:
+def test_what_numpy_holds_is_within_what_is_declared(
+    catalogue: Path, method: str, held_share: Callable[..., float]
+) -> None:
     """The rest is what the engines hold, which NumPy does not count."""
     net = load_network(catalogue / f"few-{method}")
     stage = Interpolate(factor=2, repeats="keep", method=method, network=net)
@@ -469,20 +470,7 @@ def test_what_numpy_holds_is_within_what_is_declared(catalogue: Path, method: st
         rgb = ground[:, 4 * t : 4 * t + 480, 4 * t : 4 * t + 480]
         planes = ops.rgb_to_yuv(list(rgb), subsampling=(1, 1))
         frames.append(Frame(planes, shape.format, t, TICK, 1))
-    runtime = stage.open(shape, "cpu")
-    for frame in frames[:4]:
-        runtime.push(frame)
-    runtime.reset()
-    tracemalloc.start()
-    try:
-        for frame in frames:
-            runtime.push(frame)
-        runtime.flush()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    declared = stage.declare(shape, "cpu").memory
-    assert 0.2 < peak / declared < 1.0
+    assert 0.2 < held_share(stage, shape, frames) < 1.0
 
 
 def test_its_engines_share_memory_on_a_gpu(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
