@@ -27,6 +27,7 @@ from reelmend.networks.importing import import_checkpoint  # noqa: E402
 from reelmend.networks.train import deflicker as training  # noqa: E402
 from reelmend.networks.train.flicker import SIZE, Draw, flickering, make_run, prepare_runs, seen_by  # noqa: E402
 from reelmend.networks.train.recipe import load_recipe  # noqa: E402
+from reelmend.stages.deflicker.item import Item  # noqa: E402
 from reelmend.stages.deflicker.networks import PARTS, Networks  # noqa: E402
 from reelmend.stages.deflicker.priors import MID, PLANES, POINTS, SMALL, TONES, Sight, View, global_inputs  # noqa: E402
 
@@ -105,7 +106,8 @@ def test_training_and_the_stage_compute_the_same(frames, folder):
     stage.sight_of = lambda *a: next(given)
     try:
         for frame in blank:
-            networks.push(frame, frame, None, frame, 1, (0, 0, SIZE[1], SIZE[0]), None, True)
+            item = Item(0, frame, frame, None, 1, (0, 0, SIZE[1], SIZE[0]), False)
+            networks.push(item, None, frame, None, True)
         networks.flush()
     finally:
         stage.sight_of = original
@@ -339,6 +341,9 @@ def test_the_papers_network_trains_and_runs_in_the_stage(material, tmp_path):
     assert [f.pts for f in out] == list(range(8))
     net = task.network()
     net.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True)["params_ema"])
+    figures = task.figures(net.eval(), material)
+    assert 5 < figures["input_db"] < 50
+    assert 5 < figures["gfrm_db"] < 50
     # without a future and with one frame, V~ is V
     rgb = torch.from_numpy(np.moveaxis(to_rgb(given[0]), 2, 0).astype(np.float32) / 255)
     x = torch.cat([rgb, rgb.amax(0, keepdim=True).expand(3, -1, -1)])[None]

@@ -27,8 +27,7 @@ from ...stages.deflicker.priors import BLACK, LOST, PLANES, POINTS, RGB_PLANES, 
 from ..deflicker.family import Blaze
 from ..deflicker.gfrm import drifts, toned
 from ..deflicker.tcm import STATE
-from .data import load_split
-from .flicker import Draw, Run, clean_frames, make_run, prepare_runs
+from .flicker import Run, held_out_runs, prepare_runs
 from .recipe import Recipe
 from .task import Task
 
@@ -171,21 +170,14 @@ class Deflicker(Task):
     def figures(self, network: nn.Module, material: Path) -> dict[str, float]:
         """Runs of files held out, drawn as the recipe draws: PSNR of small pictures, of lost light in large ones."""
         nets: Any = network.nets
-        split = load_split(self.recipe.folder / self.recipe.data.split)
         rows, lost_rows = [], []
-        for s, source in enumerate(self.recipe.data.source):
-            for k, name in enumerate(split[source.path].test):
-                rng = np.random.default_rng([self.recipe.seed, 3, s, k])
-                clean = clean_frames(material / source.path / name, source.frames, 0.5, rng)
-                if len(clean) < 2 * _LENGTH:
-                    continue
-                draw = Draw.of(self.recipe, rng)
-                run = _Held.of(make_run(clean, draw, True))
-                with torch.no_grad():
-                    if len(run.acts):
-                        rows.append(_judged(nets, run))
-                    assert run.large is not None
-                    lost_rows += _lost(nets["local"], run.large, rng)
+        for made_of, rng in held_out_runs(self.recipe, material):
+            run = _Held.of(made_of)
+            with torch.no_grad():
+                if len(run.acts):
+                    rows.append(_judged(nets, run))
+                assert run.large is not None
+                lost_rows += _lost(nets["local"], run.large, rng)
         if not rows or not lost_rows:
             raise OptionError(f"split {self.recipe.data.split}: nothing is held out")
         made, one, both = np.mean(rows, 0)

@@ -29,16 +29,24 @@ from ...analyze import degrade
 from ...errors import MediaError, OptionError, SourceError
 from ...frame import Frame, PixelFormat, VideoInfo
 from ...stages.deflicker import networks as stage
+from ...stages.deflicker.item import Item
 from ...stages.deflicker.priors import MID, Sight, View, flow_to, global_inputs, small_flow
-from ...stages.letterbox import Region
 from .data import STILLS, Rgb, load_split, picture
 from .recipe import Recipe, Source
 
-__all__ = ["SIZE", "Run", "clean_frames", "flickering", "make_run", "prepare_runs", "seen_by"]
+__all__ = [
+    "SIZE",
+    "Run",
+    "clean_frames",
+    "flickering",
+    "held_out_runs",
+    "make_run",
+    "prepare_runs",
+    "seen_by",
+]
 
 SIZE = (288, 512)  # rows, columns of the frames that flicker: twice MID each way
 _SHORTEST = 24  # frames of a run
-_AHEAD = {"film": 60, "low": 4, "live": 0}
 
 Frames = list[Rgb]
 
@@ -179,18 +187,9 @@ class _Watcher(stage.Networks):
     def reset(self) -> None:
         pass
 
-    def push(
-        self,
-        source: Frame,
-        base: Frame,
-        change: Any,
-        frame: Frame,
-        shot: int,
-        region: Region,
-        table: Any,
-        forced: bool,
-    ) -> list[Frame]:
-        self.seen.append(stage.sight_of(source, frame, region, table))
+    def push(self, item: Item, change: Any, frame: Frame, table: Any, forced: bool) -> list[Frame]:
+        assert item.source is not None
+        self.seen.append(stage.sight_of(item.source, frame, item.region, table))
         return [frame]
 
     def flush(self) -> list[Frame]:
@@ -235,7 +234,8 @@ class Run:
 def make_run(clean: Frames, draw: Draw, large: bool) -> Run:
     """A run of what a draw does to clean frames; `large`: with what the local network is trained on."""
     seen = seen_by(flickering(clean, draw), draw.mode)
-    ahead = stage.ahead_of(_AHEAD[draw.mode])
+    with_networks, alone = (Deflicker(mode=draw.mode, networks=n).window[1] for n in (True, False))  # type: ignore[arg-type]
+    ahead = with_networks - alone
     n = len(seen)
     inputs = [global_inputs(seen[max(0, t - stage.PAST) : t + max(1, ahead)], min(t, stage.PAST)) for t in range(n)]
     truth = [View.made(np.moveaxis(_halved(rgb), 2, 0)) for rgb in clean]
@@ -269,6 +269,18 @@ def _halved(rgb: Rgb) -> NDArray[np.float32]:
 def _codes(x: NDArray[np.float32], dtype: Any) -> NDArray[Any]:
     most = np.iinfo(dtype).max
     return np.clip(x * np.float32(most) + np.float32(0.5), 0, most).astype(dtype)
+
+
+def held_out_runs(recipe: Recipe, material: Path) -> Iterator[tuple[Run, np.random.Generator]]:
+    """A run, with what the local network needs, of each file that a recipe never trains on, drawn as it draws; and
+    what to go on drawing by. Files of too few frames are left out."""
+    split = load_split(recipe.folder / recipe.data.split)
+    for s, source in enumerate(recipe.data.source):
+        for k, name in enumerate(split[source.path].test):
+            rng = np.random.default_rng([recipe.seed, 3, s, k])
+            clean = clean_frames(material / source.path / name, source.frames, 0.5, rng)
+            if len(clean) >= _SHORTEST:
+                yield make_run(clean, Draw.of(recipe, rng), True), rng
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...analyze.metrics import psnr
 from ...errors import OptionError
 from ...stages.deflicker.exposure import illumination_map
 from ..deflicker.gfrm import UNetGfrm
-from .data import load_split
-from .flicker import Draw, Run, clean_frames, make_run, prepare_runs
+from .flicker import Run, held_out_runs, prepare_runs
 from .loss import distance
 from .recipe import Recipe
 from .task import Task
@@ -82,19 +82,15 @@ class Gfrm(Task):
 
     def figures(self, network: nn.Module, material: Path) -> dict[str, float]:
         """Runs of files held out: PSNR of every fifth frame, as it came and after the network."""
-        split = load_split(self.recipe.folder / self.recipe.data.split)
         rows = []
-        for s, source in enumerate(self.recipe.data.source):
-            for k, name in enumerate(split[source.path].test):
-                rng = np.random.default_rng([self.recipe.seed, 3, s, k])
-                clean = clean_frames(material / source.path / name, source.frames, 0.5, rng)
-                a = make_run(clean, Draw.of(self.recipe, rng), True).arrays
-                for t in range(0, len(clean), 5):
-                    with torch.no_grad():
-                        made = network(_inputs(a["mid_raw"][t], a["tables"][t])[None])[0].clamp(0, 1).numpy()
-                    truth = a["mid"][t].astype(np.float32) / 255
-                    pictures = (a["mid_raw"][t].astype(np.float32) / 255, made)
-                    rows.append([-10 * np.log10(float(((p - truth) ** 2).mean()) + 1e-10) for p in pictures])
+        for run, _ in held_out_runs(self.recipe, material):
+            a = run.arrays
+            for t in range(0, len(a["mid"]), 5):
+                with torch.no_grad():
+                    made = network(_inputs(a["mid_raw"][t], a["tables"][t])[None])[0].clamp(0, 1).numpy()
+                truth = a["mid"][t].astype(np.float32) / 255
+                pictures = (a["mid_raw"][t].astype(np.float32) / 255, made)
+                rows.append([psnr(np.moveaxis(p, 0, 2), np.moveaxis(truth, 0, 2), 1.0) for p in pictures])
         if not rows:
             raise OptionError(f"split {self.recipe.data.split}: nothing is held out")
         before, after = np.mean(rows, 0)

@@ -26,6 +26,7 @@ from ..letterbox import Region
 from ..planes import composed, moved
 from . import paper
 from .apply import Brush, points_of
+from .item import Item
 from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
 
 __all__ = [
@@ -167,27 +168,20 @@ class Networks:
         self._at = 0  # of the next frame to give out
         self._past: _Past | None = None
 
-    def push(
-        self,
-        source: Frame,
-        base: Frame,
-        change: Floats | None,
-        frame: Frame,
-        shot: int,
-        region: Region,
-        table: Floats,
-        forced: bool,
-    ) -> list[Frame]:
-        """Take a frame as it came, before the curves that equalise it, those, after them; its filtered illumination.
+    def push(self, item: Item, change: Floats | None, frame: Frame, table: Floats, forced: bool) -> list[Frame]:
+        """Take a frame: its item, the curves that equalise it (None: none), the frame after them, its filtered
+        illumination.
 
         They go on where equalisation acted. If that was `forced`, flicker or not, they go on anywhere, but not for what
         is hardly to be seen.
         """
-        treated = frame.planes is not source.planes
+        assert item.source is not None
+        treated = frame.planes is not item.source.planes
         if self._paper is not None:
-            return [self._paper(source, table).replace(cut=frame.cut) if treated or forced else frame]
-        sight = sight_of(source, frame, region, table)
-        self._window.append(_Entry(frame, base, change, shot, region, treated or forced, not forced, sight))
+            return [self._paper(item.source, table).replace(cut=frame.cut) if treated or forced else frame]
+        sight = sight_of(item.source, frame, item.region, table)
+        acts = treated or forced
+        self._window.append(_Entry(frame, item.frame, change, item.shot, item.region, acts, not forced, sight))
         return [self._next()] if len(self._window) - self._at > self._ahead else []
 
     def flush(self) -> list[Frame]:

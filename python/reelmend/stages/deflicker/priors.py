@@ -66,11 +66,13 @@ class View:
     """One picture, small: RGB of 0..1.
 
     mid    float32 (3, *MID)
+    luma   uint8 MID: its luma, to find motion by
     small  float32 (3, *SMALL)
     tones  float32 (3, POINTS): quantiles of `mid` at RANKS, and the shares that are clipped to black and to white
     """
 
     mid: Floats
+    luma: NDArray[np.uint8]
     small: Floats
     tones: Floats
 
@@ -81,7 +83,7 @@ class View:
 
     @classmethod
     def made(cls, mid: Floats) -> View:
-        return cls(mid, _quarter(mid), np.stack([_tones(channel) for channel in mid]))
+        return cls(mid, _luma(mid), _quarter(mid), np.stack([_tones(channel) for channel in mid]))
 
 
 @dataclass(slots=True)
@@ -165,8 +167,7 @@ def global_inputs(window: Sequence[Sight], at: int) -> tuple[Floats, Floats]:
 
 def flow_to(a: View, b: View) -> Floats:
     """Motion from one picture to another as equalised: float32 (2, *MID), a(x) is b(x + flow(x))."""
-    one, two = (_luma(p.mid) for p in (a, b))
-    flow: Floats = ops.dense_flow(one, two, iterations=4)
+    flow: Floats = ops.dense_flow(a.luma, b.luma, iterations=4)
     return flow
 
 

@@ -297,12 +297,9 @@ class _Runtime(StageRuntime):
                 finding = tell(item, judged, frame, values, own)
             self._waiting.append((finding, frame, item.region))
             if self.after is not None:
-                assert item.source is not None
                 near = slice(max(0, own - RADIUS), own + RADIUS + 1)
                 table = filtered_illumination(values[near])[min(own, RADIUS)]
-                forced = options.gate == "always"
-                base = item.frame
-                out = self.after.push(item.source, base, judged.change, frame, item.shot, item.region, table, forced)
+                out = self.after.push(item, judged.change, frame, table, options.gate == "always")
             self._tell(out)
         self._tonal.forget(options.past)
         return out
