@@ -1,6 +1,7 @@
 """TensorRT-RTX without a GPU: parsing, profiles, building for cards that are not here, and every refusal."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from reelmend.engines.tensorrt import TensorRT, check_builds
 from reelmend.errors import EngineBuildError, EngineError, MissingExtraError, OptionError
 
 from .conftest import conv_weights, upscaler, write_network
+
+SHIPPED = Path(__file__).parents[2] / "engines"
 
 TARGETS = (75, 80, 86, 89, 120)
 
@@ -287,6 +290,12 @@ def test_there_are_two():
 @needs
 def test_a_network_that_builds(tiny):
     assert check_builds(tiny) == []
+
+
+@needs
+@pytest.mark.parametrize("folder", sorted(p.parent for p in SHIPPED.glob("*/network.json")), ids=lambda p: p.name)
+def test_every_shipped_network_builds_for_every_card(folder):
+    assert check_builds(load_network(folder)) == []
 
 
 @needs

@@ -49,8 +49,9 @@ class GridGfrm(nn.Module):
     def __init__(self, planes: int, tones: int, width: int = 32) -> None:
         super().__init__()
         w, deep, ranks = width, 2 * width, 6 * width
-        self.ranks1, self.ranks2 = nn.Linear(tones, ranks), nn.Linear(ranks, ranks)
-        self.film = nn.Linear(ranks, 2 * deep)
+        # what is about the whole picture is a picture of one pixel: of matrix products not every builder knows fp32
+        self.ranks1, self.ranks2 = nn.Conv2d(tones, ranks, 1), nn.Conv2d(ranks, ranks, 1)
+        self.film = nn.Conv2d(ranks, 2 * deep, 1)
         self.enter = conv(planes, w, 2)
         self.same = conv(w, w)
         self.down = conv(w, deep, 2)
@@ -58,25 +59,26 @@ class GridGfrm(nn.Module):
         self.back = nn.Conv2d(deep, w, 1)
         self.up = conv(w, w)
         self.out = conv(w, 3)
-        self.join = nn.Linear(ranks + 2 * deep + 6 * KNOTS, ranks)
-        self.curve = nn.Linear(ranks, 3 * KNOTS)
-        self.believe = nn.Linear(ranks, 3 * KNOTS)
+        self.join = nn.Conv2d(ranks + 2 * deep + 6 * KNOTS, ranks, 1)
+        self.curve = nn.Conv2d(ranks, 3 * KNOTS, 1)
+        self.believe = nn.Conv2d(ranks, 3 * KNOTS, 1)
         for last in (self.out, self.curve):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def forward(self, grid: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
-        t = act(self.ranks2(act(self.ranks1(tones))))
-        scale, shift = self.film(t)[:, :, None, None].chunk(2, 1)
+        t = act(self.ranks2(act(self.ranks1(tones[:, :, None, None]))))
+        scale, shift = self.film(t).chunk(2, 1)
         a = act(self.same(act(self.enter(grid))))
         b = act(self.down(a))
         b = b * (1 + scale) + shift
         b = b + act(self.deep2(act(self.deep1(b))))
-        pooled = torch.cat([b.mean((2, 3)), b.amax((2, 3))], 1)
+        pooled = torch.cat([b.mean((2, 3), keepdim=True), b.amax((2, 3), keepdim=True)], 1)
         c = act(self.up(a + functional.interpolate(self.back(b), scale_factor=2.0, mode="nearest")))
         gains = _GAIN * torch.tanh(self.out(c))
         still, sure = steady(grid)
-        joined = act(self.join(torch.cat([t, pooled, 10 * still.flatten(1), sure.flatten(1)], 1)))
+        told = torch.cat([10 * still.flatten(1), sure.flatten(1)], 1)[:, :, None, None]
+        joined = act(self.join(torch.cat([t, pooled, told], 1)))
         believed = torch.sigmoid(self.believe(joined)).view(-1, 3, KNOTS) * still
         curves = _CURVE * torch.tanh(self.curve(joined)).view(-1, 3, KNOTS)
         return believed + curves * drifts(tones), gains
