@@ -7,20 +7,19 @@ github.com/srcn-ivl/EBME.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import engines, ops
-from ...engines.graph import SharedMemory
+from ... import ops
 from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array, Frame
 from ...ops._dispatch import empty
 from ..letterbox import Region
 from .estimate import Estimator, Motion, picture_of
+from .opened import Opened
 
 if TYPE_CHECKING:
     from ...engines import Engine, EnginePlan
@@ -30,7 +29,6 @@ __all__ = ["FlowNet"]
 _FAMILY = "ebme"
 _PARTS = ("features", "estimator")
 _CELL = 4  # pixels of a picture, along an edge, that a vector is for
-_SIZES = 2  # sizes of pictures that engines are kept for: whole frames, and the picture inside black bars
 _TRAINED = 448  # columns of the pictures it was trained on, with three levels
 _STATE = 313 + 2 * 68  # float32 channels on the finest quarter grid: the estimator's inputs and outputs, twice enlarged
 _HIDDEN = 3 * 24 / 4  # float32 channels in full size: what the first layers hold at a time
@@ -72,38 +70,17 @@ class FlowNet(Estimator):
                 "import one, such as bi-flownet.pkl of EBME"
             )
         self.name = f"the network {network.name}"
-        self._network = network
-        self._device = device
         self._bias = network.settings.get("bias", (0.0, 0.0))
-        self._opened: OrderedDict[Size, list[_Level]] = OrderedDict()
-        self._memory = None if device == "cpu" else SharedMemory(device)  # no two of its engines run at once
+        self._opened = Opened(network, device, lambda size: [(part, at) for at in _pyramid(size) for part in _PARTS])
 
     def plans(self, size: Size) -> list[EnginePlan]:
         """How its engines for pictures of this size would run, finest first. Builds nothing."""
-        return [
-            engines.plan_engine(self._network, part, size=at, device=self._device)
-            for at in _pyramid(size)
-            for part in _PARTS
-        ]
+        return self._opened.plans(size)
 
     def levels(self, size: Size) -> list[_Level]:
         """The pyramid of pictures of this size, finest first, with its engines; kept for the next call."""
-        if size in self._opened:
-            self._opened.move_to_end(size)
-            return self._opened[size]
-        found = []
-        for at in _pyramid(size):
-            features, estimator = (
-                engines.open_engine(self._network, part, size=at, device=self._device, memory=self._memory)
-                for part in _PARTS
-            )
-            found.append(_Level(at, features, estimator))
-        self._opened[size] = found
-        while len(self._opened) > _SIZES:
-            for level in self._opened.popitem(last=False)[1]:
-                level.features.close()
-                level.estimator.close()
-        return found
+        opened = iter(self._opened(size))
+        return [_Level(at, next(opened), next(opened)) for at in _pyramid(size)]
 
     def prepare(self, frame: Frame, region: Region) -> _Pyramid:
         x0, y0, x1, y1 = region

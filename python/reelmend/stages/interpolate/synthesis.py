@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ... import engines, ops
+from ... import ops
 from ...convert import from_rgb
 from ...engines.catalogue import find
-from ...engines.graph import SharedMemory
 from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...fallback import Fallback
 from ...frame import Array, Frame
 from ..letterbox import Region
 from .estimate import picture_of
+from .opened import Opened
 
 if TYPE_CHECKING:
     from ...engines import Engine, EnginePlan
 
 __all__ = ["Between", "Synthesiser", "View", "put", "sigmoid"]
-
-_SIZES = 2  # sizes of pictures that engines are kept for: whole frames, and the picture inside black bars
 
 
 @dataclass(slots=True)
@@ -80,10 +77,8 @@ class Synthesiser(ABC):
                 f"{self.network.name} is of family {self.network.family!r}; method {self.family!r} runs networks of "
                 f"family {self.family!r}: {self.how_to_get_one()}"
             )
-        self.device = device
         self.name = f"the network {self.network.name}"
-        self._opened: OrderedDict[Size, dict[str, Engine]] = OrderedDict()
-        self._memory = None if device == "cpu" else SharedMemory(device)  # no two of its engines run at once
+        self._opened = Opened(self.network, device, lambda size: self.sizes(size).items())
 
     @classmethod
     def how_to_get_one(cls) -> str:
@@ -130,30 +125,16 @@ class Synthesiser(ABC):
 
     def plans(self, size: Size) -> list[EnginePlan]:
         """How its engines for pictures of this size would run. Builds nothing."""
-        return [
-            engines.plan_engine(self.network, part, size=at, device=self.device)
-            for part, at in self.sizes(self.padded(size)).items()
-        ]
+        return self._opened.plans(self.padded(size))
 
     def engines(self, size: Size) -> dict[str, Engine]:
         """Its engines, by their parts, for pictures of this size; kept for the next call."""
-        padded = self.padded(size)
-        if padded not in self._opened:
-            self._opened[padded] = {
-                part: engines.open_engine(self.network, part, size=at, device=self.device, memory=self._memory)
-                for part, at in self.sizes(padded).items()
-            }
-        self._opened.move_to_end(padded)
-        while len(self._opened) > _SIZES:
-            for engine in self._opened.popitem(last=False)[1].values():
-                engine.close()
-        return self._opened[padded]
+        return {engine.part.name: engine for engine in self._opened(self.padded(size))}
 
     @property
     def fallbacks(self) -> tuple[Fallback, ...]:
         """What was wanted for its engines and not taken, as far as they are open."""
-        found = (fallback for engines in self._opened.values() for e in engines.values() for fallback in e.fallbacks)
-        return tuple(dict.fromkeys(found))
+        return self._opened.fallbacks
 
 
 def sigmoid(x: Array) -> Array:
