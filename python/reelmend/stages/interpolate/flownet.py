@@ -71,7 +71,7 @@ class FlowNet(Estimator):
             )
         self.name = f"the network {network.name}"
         self._bias = network.settings.get("bias", (0.0, 0.0))
-        self._opened = Opened(network, device, lambda size: [(part, at) for at in _pyramid(size) for part in _PARTS])
+        self._opened = Opened(network, device, _needs)
 
     def plans(self, size: Size) -> list[EnginePlan]:
         """How its engines for pictures of this size would run, finest first. Builds nothing."""
@@ -79,8 +79,8 @@ class FlowNet(Estimator):
 
     def levels(self, size: Size) -> list[_Level]:
         """The pyramid of pictures of this size, finest first, with its engines; kept for the next call."""
-        opened = iter(self._opened(size))
-        return [_Level(at, next(opened), next(opened)) for at in _pyramid(size)]
+        opened = self._opened(size)
+        return [_Level(at, opened["features", at], opened["estimator", at]) for at in _pyramid(size)]
 
     def prepare(self, frame: Frame, region: Region) -> _Pyramid:
         x0, y0, x1, y1 = region
@@ -129,6 +129,12 @@ class FlowNet(Estimator):
             {"volume": volume[None], "a": seen[0], "b": seen[1], "carried": carried[None], "last": last[None]}
         )
         return out["flow"][0], out["carry"][0]
+
+
+def _needs(size: Size) -> dict[tuple[str, Size], tuple[str, Size]]:
+    """Each part on each level, finest first."""
+    every = [(part, at) for at in _pyramid(size) for part in _PARTS]
+    return dict(zip(every, every, strict=True))
 
 
 def _pyramid(size: Size) -> list[Size]:

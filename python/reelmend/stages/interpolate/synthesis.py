@@ -78,7 +78,9 @@ class Synthesiser(ABC):
                 f"family {self.family!r}: {self.how_to_get_one()}"
             )
         self.name = f"the network {self.network.name}"
-        self._opened = Opened(self.network, device, lambda size: self.sizes(size).items())
+        self._opened = Opened(
+            self.network, device, lambda size: {part: (part, at) for part, at in self.sizes(size).items()}
+        )
 
     @classmethod
     def how_to_get_one(cls) -> str:
@@ -129,7 +131,7 @@ class Synthesiser(ABC):
 
     def engines(self, size: Size) -> dict[str, Engine]:
         """Its engines, by their parts, for pictures of this size; kept for the next call."""
-        return {engine.part.name: engine for engine in self._opened(self.padded(size))}
+        return self._opened(self.padded(size))
 
     @property
     def fallbacks(self) -> tuple[Fallback, ...]:
