@@ -17,6 +17,7 @@ from ...frame import Array
 from ...ops._dispatch import empty
 from ..planes import moved
 from .synthesis import Between, Synthesiser, View, sigmoid
+from .ways import Ways
 
 __all__ = ["IFNet"]
 
@@ -83,7 +84,7 @@ class IFNet(Synthesiser):
         """Channels of what is kept of a picture besides itself."""
         return int(self.network.part("encode").outputs[0].shape[1]) if self._encodes else 0
 
-    def pair(self, a: View, b: View) -> _Pair:
+    def pair(self, a: View, b: View, ways: Ways) -> _Pair:
         if self._encodes:
             for view in (a, b):
                 if view.seen is None:

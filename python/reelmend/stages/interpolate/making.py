@@ -15,6 +15,7 @@ from ..planes import composed, cropped
 from .estimate import Estimator, Motion
 from .standing import Standing
 from .synthesis import Synthesiser, View, put
+from .ways import Ways
 
 __all__ = ["Maker", "Overlay", "Picture"]
 
@@ -24,8 +25,6 @@ _UNSURE, _SURE = 0.15, 0.40  # shares of agreeing flow: nothing is moved below, 
 # content of its shot, but not the light.
 _ONE_SHOT = 0.5
 _ALIKE = 0.05  # of the range, in mean light
-_ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
-_DOUBT = 0.1  # pixels: reached by less than this is hardly reached
 _OVERLAY_AFTER = 5  # pairs through which an overlay has stood still
 _NEIGHBOURS = 8  # cells along an edge, of a quarter of the picture's size each
 _MOVING = 0.25  # pixels of the picture a pair: in front of motion, of which a search finds little just there
@@ -160,9 +159,12 @@ class Maker:
         share = min(1.0, max(0.0, (motion.sure - _UNSURE) / (_SURE - _UNSURE)))
         if share == 0.0:
             return self._mix(a.frame, b.frame, float(t))
+        past = before.motion if before is not None and _even(before, a, b) else None
+        future = b.motion if after is not None and _even(a, b, after) else None
+        ways = Ways(motion, past, future)
         if self._synthesiser is not None:
-            return self._synthesised(self._synthesiser, a, b, float(t), motion, share)
-        return self._along(a, b, float(t), motion, share, before, after)
+            return self._synthesised(self._synthesiser, a, b, float(t), ways, share)
+        return self._along(a, b, float(t), ways, share)
 
     def _mix(self, a: Frame, b: Frame, t: float) -> Frame:
         """A cross-fade."""
@@ -188,41 +190,28 @@ class Maker:
             return frame
         return self._composed(frame, frame, [(0, flow, 1.0, far)], motion.region, 0.0)
 
-    def _along(
-        self,
-        a: Picture,
-        b: Picture,
-        t: float,
-        motion: Motion,
-        share: float,
-        before: Picture | None,
-        after: Picture | None,
-    ) -> Frame:
+    def _along(self, a: Picture, b: Picture, t: float, ways: Ways, share: float) -> Frame:
         """Along the motion, seen from both pictures: four warps, mixed."""
-        region = motion.region
-        past = before.motion if before is not None and _even(before, a, b) else None
-        future = b.motion if after is not None and _even(a, b, after) else None
-        past, future = (m if m is not None and m.region == region else None for m in (past, future))
-        limit = _ACCELERATION * float(motion.forward.shape[2]) / (region[2] - region[0])
-        from_a = ops.trace(motion.forward, t, beyond=None if past is None else past.backward, limit=limit)
-        from_b = ops.trace(motion.backward, 1 - t, beyond=None if future is None else future.forward, limit=limit)
-        by_a, by_b = _views(motion, t)
+        motion, way = ways.motion, ways.at(t)
+        by_a, by_b = way.by_a * np.float32(share), (1 - way.by_a) * np.float32(share)
         terms = [
-            (0, from_a[0], by_a * np.float32(share * (1 - t)), 1.0),
-            (1, from_a[1], by_a * np.float32(share * t), 1.0),
-            (0, from_b[1], by_b * np.float32(share * (1 - t)), 1.0),
-            (1, from_b[0], by_b * np.float32(share * t), 1.0),
+            (0, way.a_to_a, by_a * np.float32(1 - t), 1.0),
+            (1, way.a_to_b, by_a * np.float32(t), 1.0),
+            (0, way.b_to_a, by_b * np.float32(1 - t), 1.0),
+            (1, way.b_to_b, by_b * np.float32(t), 1.0),
         ]
         if share < 1.0:
             still = ops.beside(np.zeros(tuple(motion.forward.shape), np.float32), motion.forward)
             terms += [(0, still, (1 - share) * (1 - t), 1.0), (1, still, (1 - share) * t, 1.0)]
-        return self._composed(a.frame, b.frame, terms, region, t, overlay=self._overlay if self._overlays else None)
+        return self._composed(
+            a.frame, b.frame, terms, motion.region, t, overlay=self._overlay if self._overlays else None
+        )
 
     def _synthesised(
-        self, synthesiser: Synthesiser, a: Picture, b: Picture, t: float, motion: Motion, share: float
+        self, synthesiser: Synthesiser, a: Picture, b: Picture, t: float, ways: Ways, share: float
     ) -> Frame:
         """By a network, as far as the motion is sure, else a mixture. Where nothing changes, the source."""
-        region = motion.region
+        motion, region = ways.motion, ways.motion.region
         if a.standing is None:
             a.standing = Standing(cropped(a.frame, region), cropped(b.frame, region), motion)
         near = a.frame if 2 * t < 1 else b.frame
@@ -232,7 +221,7 @@ class Maker:
             return target
         one, two = (_viewed(p, region, synthesiser) for p in (a, b))
         if a.pair is None:
-            a.pair = synthesiser.pair(one, two)
+            a.pair = synthesiser.pair(one, two, ways)
         inside = cropped(target, region)
         pictures = cropped(a.frame, region), cropped(b.frame, region)
         put(synthesiser.at(a.pair, t), (one, two), pictures, t, share, inside)
@@ -283,20 +272,6 @@ def _around(flow: Array) -> Array:
     field = ops.beside(np.zeros((2, *coarse), np.float32), flow)
     field[0], field[1] = means[0] * np.float32(coarse[1] / columns), means[1] * np.float32(coarse[0] / rows)
     return field
-
-
-def _views(motion: Motion, t: float) -> tuple[Array, Array]:
-    """How much to believe, at each place at t, what a's motion and b's say of it: float32, adding up to 1.
-
-    Where no pixel of a comes to, its motion knows nothing of the place, which was hidden in a; so for b.
-    """
-    reached = ops.empty_like(motion.forward)
-    spare = ops.empty_like(motion.forward[0])
-    ops.splat(motion.forward[0], motion.forward, scale=t, out=(spare, reached[0]))
-    ops.splat(motion.backward[0], motion.backward, scale=1 - t, out=(spare, reached[1]))
-    reached = ops.median_flow(reached) + np.float32(_DOUBT)
-    by_a = reached[0] / (reached[0] + reached[1])
-    return by_a, 1 - by_a
 
 
 def _still(frame: Frame) -> Array:

@@ -14,6 +14,7 @@ from ... import ops
 from ...engines.network import Network, Size
 from ...frame import Array
 from .synthesis import Between, Synthesiser, View
+from .ways import Ways
 
 __all__ = ["SuperSloMo"]
 
@@ -55,7 +56,7 @@ class SuperSloMo(Synthesiser):
         # weights are held as they were read and as they are run; either engine keeps its memory while the other runs
         return 8 * weights + math.ceil(4 * rows * columns * (_FLOATS + 2 * hidden))
 
-    def pair(self, a: View, b: View) -> _Pair:
+    def pair(self, a: View, b: View, ways: Ways) -> _Pair:
         for view in (a, b):
             if view.seen is None:
                 view.seen = view.picture - ops.beside(self._mean, view.picture)

@@ -20,6 +20,7 @@ from ...frame import Array, Frame
 from ..letterbox import Region
 from .estimate import picture_of
 from .opened import Opened
+from .ways import Ways
 
 if TYPE_CHECKING:
     from ...engines import Engine, EnginePlan
@@ -103,8 +104,8 @@ class Synthesiser(ABC):
         """Its parts, by the size of what each is given for pictures of this padded size."""
 
     @abstractmethod
-    def pair(self, a: View, b: View) -> Any:
-        """What is found of a pair once, for all times between."""
+    def pair(self, a: View, b: View, ways: Ways) -> Any:
+        """What is found of a pair once, for all times between. `ways`: what our own search tells of its motion."""
 
     @abstractmethod
     def at(self, pair: Any, t: float) -> Between:
