@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from reelmend.engines import Network
+
+from .synthesised import Pretended
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +99,23 @@ def rife(small_weights: Any) -> Callable[..., Any]:
         return known[group, flow]
 
     return make
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], tuple[Network, Counter[str]]]:
+    """A recognised checkpoint as a network whose engines are its modules; and how often each part has run."""
+
+    def put(recognised: Any) -> tuple[Network, Counter[str]]:
+        runs: Counter[str] = Counter()
+        graphs = {graph.part.name: graph for graph in recognised.graphs}
+        parts = {name: replace(graph.part, files={"fp32": "none.onnx"}) for name, graph in graphs.items()}
+        monkeypatch.setattr(
+            "reelmend.engines.open_engine", lambda net, part, *, size, **_: Pretended(graphs[part], size, runs)
+        )
+        net = Network("few", "interpolate", recognised.family, parts, parameters=1, settings=recognised.settings)
+        return net, runs
+
+    return put
 
 
 @pytest.fixture(scope="session")
