@@ -26,6 +26,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("ebme", "EBME"),
     ("superslomo", "SUPERSLOMO"),
     ("ifnet", "IFNET"),
+    ("fast", "FAST"),
     ("dain.family", "DAIN"),
 )
 

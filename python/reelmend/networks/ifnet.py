@@ -34,7 +34,7 @@ from ..errors import CheckpointError
 from .family import Family, Graph, Recognised, State
 from .fitting import fitted, shape_of, within
 
-__all__ = ["IFNET", "Block", "Encoder"]
+__all__ = ["IFNET", "Block", "Encoder", "Residual"]
 
 _LAYERS = 8
 _MOST = 5  # blocks
@@ -46,7 +46,7 @@ def _layer(inputs: int, outputs: int, stride: int, learned: bool) -> nn.Sequenti
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.PReLU(outputs) if learned else nn.LeakyReLU(0.2))
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """A convolution whose result, times a learned factor a channel, is added to its input."""
 
     def __init__(self, width: int) -> None:
@@ -72,7 +72,7 @@ class Block(nn.Module):
         learned = kind == "prelu"
         self.conv0 = nn.Sequential(_layer(inputs, width // 2, 2, learned), _layer(width // 2, width, 2, learned))
         self.convblock = nn.Sequential(
-            *(_Residual(width) if kind == "residual" else _layer(width, width, 1, learned) for _ in range(_LAYERS))
+            *(Residual(width) if kind == "residual" else _layer(width, width, 1, learned) for _ in range(_LAYERS))
         )
         if kind == "residual":
             self.lastconv: nn.Module = nn.Sequential(

@@ -1,12 +1,13 @@
-"""How far a result is from the truth: Charbonnier, L1 or L2, of RGB and, if wanted, of luma beside it."""
+"""How far a result is from the truth: Charbonnier, L1 or L2, of RGB and, if wanted, of luma beside it; or Laplacian."""
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from .recipe import Loss
 
-__all__ = ["distance"]
+__all__ = ["distance", "laplacian"]
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # BT.709
 
@@ -23,6 +24,23 @@ def distance(made: torch.Tensor, truth: torch.Tensor, loss: Loss) -> torch.Tenso
         weights = torch.tensor(_LUMA, dtype=made.dtype, device=made.device)
         total = total + loss.luma * _mean(torch.einsum("bchw,c->bhw", difference, weights), loss)
     return total
+
+
+def laplacian(made: torch.Tensor, truth: torch.Tensor, levels: int = 4) -> torch.Tensor:
+    """The mean absolute difference of the levels of Laplacian pyramids, the k-th weighted 2^k, and of what is left.
+
+    Bojanowski et al., "Optimizing the Latent Space of Generative Networks", ICML 2018.
+    """
+    rest = made - truth
+    total = rest.new_zeros(())
+    for k in range(levels):
+        if min(rest.shape[2:]) < 8:
+            break
+        coarse = functional.avg_pool2d(rest, 2)
+        fine = rest - functional.interpolate(coarse, size=rest.shape[2:], mode="bilinear", align_corners=False)
+        total = total + 2**k * fine.abs().mean()
+        rest = coarse
+    return total + 2**levels * rest.abs().mean() / 4
 
 
 def _mean(difference: torch.Tensor, loss: Loss) -> torch.Tensor:

@@ -14,7 +14,18 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ...errors import OptionError
 
-__all__ = ["Data", "Degradation", "Flicker", "Loss", "Recipe", "Schedule", "Source", "load_recipe", "parse_recipe"]
+__all__ = [
+    "Data",
+    "Degradation",
+    "Flicker",
+    "Loss",
+    "Motion",
+    "Recipe",
+    "Schedule",
+    "Source",
+    "load_recipe",
+    "parse_recipe",
+]
 
 T = TypeVar("T")
 
@@ -120,6 +131,28 @@ class Flicker:
 
 
 @dataclass(frozen=True, slots=True)
+class Motion:
+    """Pictures from between two others, of clips and of stills that are moved; shares are 0..1.
+
+    gaps   shares of distances of the two, in frames of a clip: {"2" = 0.7, "4" = 0.3}
+    even   share of pairs of which the pictures before and after are not known
+    speed  (least, most) pixels that layers made of stills move from one picture to the next, even in its logarithm
+    halve  clips of so many rows or more are seen in half their size as often as in their own
+    """
+
+    gaps: Mapping[str, float] = field(default_factory=lambda: {"2": 1.0})
+    even: float = 0.2
+    speed: tuple[float, float] = (1.0, 24.0)
+    halve: int = 700
+
+    def __post_init__(self) -> None:
+        if not self.gaps or not all(g.isdigit() and int(g) >= 2 for g in self.gaps) or min(self.gaps.values()) <= 0:
+            raise OptionError(f"motion.gaps is {dict(self.gaps)}; expected shares above 0 by whole numbers from 2 on")
+        if not 0 <= self.even <= 1 or not 0 < self.speed[0] <= self.speed[1]:
+            raise OptionError(f"motion: even {self.even}, speed {self.speed}; expected 0 to 1, (least, most) in order")
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """kind: "charbonnier" (`epsilon` in units of 0..1), "l1" or "l2"; `luma` weighs the same of luma beside it."""
 
@@ -187,6 +220,7 @@ class Recipe:
     schedule: Schedule
     degradation: Degradation = field(default_factory=Degradation)
     flicker: Flicker = field(default_factory=Flicker)
+    motion: Motion = field(default_factory=Motion)
     loss: Loss = field(default_factory=Loss)
     seed: int = 0
     folder: Path = Path()

@@ -22,6 +22,7 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "upscale": ("upscale", "Upscale"),
     "deflicker": ("deflicker", "Deflicker"),
     "gfrm": ("gfrm", "Gfrm"),
+    "interpolate": ("interpolate", "Interpolate"),
 }
 
 
