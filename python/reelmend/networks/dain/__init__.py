@@ -13,6 +13,8 @@ by our ops; cat joins channels):
     A_k = ops.adaptive_warp(I_k, F_tk, K_k), and so for C_k
     B = (1 - t) A_0 + t A_1
     I_t = synthesis(B, A_0, A_1, F_t0, F_t1, K_0, K_1, C_0 warped, C_1 warped)
+
+A slim variant (`slim`) has fewer channels and a small depth network; F_01 and F_10 are those of our own search.
 """
 
 from .family import DAIN
