@@ -1,0 +1,110 @@
+"""Batches of pictures between others, and the geometry that networks are trained through: our ops', in PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .moments import GRID, Moments
+
+__all__ = ["Batch", "drawn", "fetched", "resized", "searched"]
+
+_ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+
+@dataclass(slots=True)
+class Batch:
+    """Pairs, and pictures between them.
+
+    a, b     float32 (n, 3, size, size), RGB 0..1: patches, of which `truth` covers a part
+    truth    (n, 3, patch, patch)
+    t        (n, 1, 1, 1)
+    ways     (n, 8, patch / GRID, ...): a_to_a, a_to_b, b_to_a, b_to_b, in pixels; by_a (n, 1, ...)
+    flows    (n, 4, ...): forward, backward
+    at       (n, 2): column and row of the part in the patches
+    """
+
+    a: Tensor
+    b: Tensor
+    truth: Tensor
+    t: Tensor
+    ways: Tensor
+    by_a: Tensor
+    flows: Tensor
+    at: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self.truth.shape[2]), int(self.truth.shape[3])
+
+
+def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, without aligned corners or smoothing, as ops.resize."""
+    if tuple(x.shape[2:]) == size:
+        return x
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def fetched(x: Tensor, flow: Tensor, at: Tensor) -> Tensor:
+    """Planes (n, c, h, w) fetched along flows (n, 2, rows, columns) of a part of them that begins at (column, row): as
+    ops.warp, the border repeated."""
+    h, w = x.shape[2:]
+    v, u = torch.meshgrid(torch.arange(flow.shape[2]), torch.arange(flow.shape[3]), indexing="ij")
+    place = torch.stack([u, v]).to(flow) + flow + at[:, :, None, None]
+    unit = torch.stack([(2 * place[:, 0] + 1) / w - 1, (2 * place[:, 1] + 1) / h - 1], 3)
+    return functional.grid_sample(x, unit, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def searched(batch: Batch) -> Tensor:
+    """What the search alone makes: four warps, mixed as method "flow" does it."""
+    ways = resized(batch.ways, batch.size)
+    by_a, t = resized(batch.by_a, batch.size), batch.t
+    made = torch.zeros_like(batch.truth)
+    for k, (share, part) in enumerate(((by_a, 1 - t), (by_a, t), (1 - by_a, 1 - t), (1 - by_a, t))):
+        made = made + share * part * fetched((batch.a, batch.b)[k % 2], ways[:, 2 * k : 2 * k + 2], batch.at)
+    return made
+
+
+def drawn(moments: Moments, count: int, patch: int, rng: np.random.Generator, device: str = "cpu") -> Batch:
+    """Patches drawn at random: a part of each, mirrored, turned and reversed in time at random, its colours swapped."""
+    size = moments.pictures.shape[2]
+    cells = patch // GRID
+    rows = []
+    for k in rng.integers(len(moments.times), size=count):
+        x, y = (GRID * int(v) for v in rng.integers((size - patch) // GRID + 1, size=2))
+        rows.append(_one(moments, int(k), x, y, patch, cells, rng))
+    parts = [torch.from_numpy(np.stack(v)).to(device) for v in zip(*rows, strict=True)]
+    a, b, truth, search, t, at = parts
+    return Batch(a, b, truth, t[:, None, None, None], search[:, :8], search[:, 8:9], search[:, 9:], at)
+
+
+def _one(moments: Moments, k: int, x: int, y: int, patch: int, cells: int, rng: np.random.Generator) -> list[Any]:
+    pictures = np.moveaxis(moments.pictures[k], 3, 1)[:, list(_ORDERS[rng.integers(6)])]
+    search = moments.search[k].astype(np.float32)
+    t = float(moments.times[k])
+    if rng.integers(2):  # mirrored
+        pictures, search = pictures[..., ::-1], search[..., ::-1].copy()
+        search[_HORIZONTAL] *= -1
+    if rng.integers(2):  # turned
+        pictures, search = np.swapaxes(pictures, 2, 3), np.swapaxes(search, 1, 2)[_SWAPPED]
+    if rng.integers(2):  # upside down
+        pictures, search = pictures[..., ::-1, :], search[:, ::-1].copy()
+        search[_VERTICAL] *= -1
+    if rng.integers(2):  # backwards
+        pictures, search, t = pictures[[1, 0, 2]], search[_BACKWARDS], 1 - t
+        search[8] = 1 - search[8]
+    part = (slice(y, y + patch), slice(x, x + patch))
+    inner = (slice(None), *(slice(s.start // GRID, s.start // GRID + cells) for s in part))
+    a, b, truth = (np.ascontiguousarray(p, np.float32) / np.float32(255) for p in pictures)
+    return [a, b, truth[(slice(None), *part)], np.ascontiguousarray(search[inner]), np.float32(t),
+            np.array([x, y], np.float32)]  # fmt: skip
+
+
+_HORIZONTAL, _VERTICAL = [0, 2, 4, 6, 9, 11], [1, 3, 5, 7, 10, 12]
+_SWAPPED = [1, 0, 3, 2, 5, 4, 7, 6, 8, 10, 9, 12, 11]
+_BACKWARDS = [6, 7, 4, 5, 2, 3, 0, 1, 8, 11, 12, 9, 10]

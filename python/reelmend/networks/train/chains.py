@@ -1,0 +1,95 @@
+"""What networks make of a pair of pictures, a family each: in PyTorch what the stage runs by engines."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import OptionError
+from ..fast import SHRINKS, Fast, Sizes
+from .between import Batch, fetched, resized
+from .moments import GRID
+
+__all__ = ["CHAINS", "Chain", "corrected"]
+
+
+class Chain(ABC):
+    """A family that is trained: `given` is [network] without the family's name. Raises OptionError for what it does not
+    take."""
+
+    multiple: ClassVar[int]  # of a batch's patch
+
+    @abstractmethod
+    def __init__(self, given: Mapping[str, Any]) -> None: ...
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """As it is trained, freshly drawn."""
+
+    @abstractmethod
+    def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
+        """The picture (n, 3, patch, patch), then others, of any size, that are to be like the truth too."""
+
+    @abstractmethod
+    def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """A file that `reelmend engines import` recognises."""
+
+
+def corrected(net: Fast, batch: Batch) -> list[Tensor]:
+    """What a network of the family "fast" makes: the picture, then what it was made of before each later block, of its
+    size. See networks/fast.py for the chain."""
+    size, t = batch.size, batch.t
+    seen = [net.encode(p) for p in (batch.a, batch.b)]
+    ways, by_a = batch.ways, batch.by_a
+    flow = by_a * ways[:, :4] + (1 - by_a) * ways[:, 4:]
+    mask = torch.log((1 - t) / t).expand_as(by_a)
+    apart = (ways[:, 4:] - ways[:, :4]) / GRID
+    found = [fetched(e, f / GRID, batch.at / GRID) for e, f in zip(seen, flow.chunk(2, 1), strict=True)]
+    rest = torch.cat([by_a, apart, *found], 1)
+    early = []
+    for k, (block, shrink) in enumerate(zip(net.blocks(), SHRINKS, strict=True)):
+        at = (size[0] // shrink, size[1] // shrink)
+        both = zip((batch.a, batch.b), resized(flow, size).chunk(2, 1), strict=True)
+        pictures = [resized(fetched(p, f, batch.at), at) for p, f in both]
+        flow, mask, rest = (resized(v, at) for v in (flow, mask, rest))
+        if k:
+            share = torch.sigmoid(mask)
+            early.append(share * pictures[0] + (1 - share) * pictures[1])
+        x = torch.cat([*pictures, t.expand_as(mask), mask, flow / shrink, rest], 1)
+        more, change, rest = block(x)
+        flow, mask = flow + shrink * more, mask + change
+    share = torch.sigmoid(mask)
+    a, b = fetched(batch.a, flow[:, :2], batch.at), fetched(batch.b, flow[:, 2:], batch.at)
+    return [share * a + (1 - share) * b + rest, *early]
+
+
+class _Fast(Chain):
+    """widths and layers of three blocks, feature and seen: see networks/fast.py."""
+
+    multiple = 4 * SHRINKS[0]
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        lists = [given.get(name) for name in ("widths", "layers")]
+        whole = set(given) == {"widths", "layers", "feature", "seen"}
+        if not whole or not all(isinstance(v, list) and len(v) == len(SHRINKS) for v in lists):
+            raise OptionError(
+                f"network has {dict(given)}; expected widths and layers of {len(SHRINKS)} blocks, feature and seen"
+            )
+        self.sizes = Sizes(given["widths"], given["layers"], given["feature"], given["seen"])
+
+    def network(self) -> nn.Module:
+        return Fast(self.sizes)
+
+    def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
+        assert isinstance(net, Fast)
+        return corrected(net, batch)
+
+    def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {"family": "fast", "params_ema": dict(state)}
+
+
+CHAINS: Mapping[str, type[Chain]] = {"fast": _Fast}
