@@ -291,6 +291,33 @@ void def_calls(py::module_& m) {
     });
   });
 
+  m.def("warp_shrunk", [](const Objects& planes, const py::object& flow, int shrink, double max_code,
+                          const Objects& outs, StreamArg stream) {
+    const auto in = take_all(planes, device, "planes", false);
+    const auto out = take_all(outs, device, "out", true);
+    const std::vector<Array> field{take(flow, device, "flow", false)};
+    expect_alike(in, in.empty() ? field[0] : in[0], "planes");
+    if (out.size() != in.size()) fail("out: expected as many planes as given");
+    if (shrink < 1 || (shrink > 1 && shrink % 2 != 0)) fail("shrink: expected 1 or an even whole number");
+    if (in[0].shape[0] % shrink != 0 || in[0].shape[1] % shrink != 0) {
+      fail("planes: expected sides that are multiples of " + std::to_string(shrink) + "; got " + text(in[0].shape));
+    }
+    const std::vector<int64_t> expected{in[0].shape[0] / shrink, in[0].shape[1] / shrink};
+    for (const Array& a : out) {
+      if (a.shape != expected) fail("out: expected planes of shape " + text(expected) + "; got " + text(a.shape));
+    }
+    const auto [u, v] = pair_of<const float>(field[0], "flow");
+    const FlowField<const float> f{resizable<const float>(u, "flow"), v};
+    on_feature(in[0].dtype, "planes", [&](auto i) {
+      const auto from = list_of<const decltype(i)>(in, "planes");
+      const auto to = list_of<decltype(i)>(out, "out");
+      for (const auto& p : from) resizable<const decltype(i)>(p, "planes");
+      typename L::Scope scope(stream, {&in, &out, &field});
+      L::warp_shrunk(scope, from.data(), static_cast<int>(from.size()), f, shrink, static_cast<float>(max_code),
+                     to.data());
+    });
+  });
+
   def_motion<L>(m);
   def_scatter<L>(m);
   def_compose<L>(m);

@@ -57,6 +57,7 @@ struct CudaLaunchers {
   RM_LAUNCH(resize)
   RM_LAUNCH(warp)
   RM_LAUNCH(warp_blend)
+  RM_LAUNCH(warp_shrunk)
   RM_LAUNCH(consistency)
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)

@@ -49,12 +49,13 @@ struct ColumnTaps {
   int first = -1;  // of the input columns, where each gives two, and these are inside the axis and not at its ends
   int half = -1;   // the first input column, where two give one
 
-  void aim(int x, int count, int in, int out) {
+  // `apart`: from one of them to the next.
+  void aim(int x, int count, int in, int out, int apart = 1) {
     n = count;
-    first = out == 2 * in && x % 2 == 0 && n % 2 == 0 && x > 0 && x + n < out ? x / 2 : -1;
-    half = in == 2 * out ? 2 * x : -1;
+    first = apart == 1 && out == 2 * in && x % 2 == 0 && n % 2 == 0 && x > 0 && x + n < out ? x / 2 : -1;
+    half = apart == 1 && in == 2 * out ? 2 * x : -1;
     for (int i = 0; i < n; ++i) {
-      const ResizeTap t = resize_tap(x + i, in, out);
+      const ResizeTap t = resize_tap(x + i * apart, in, out);
       near[i] = t.near;
       far[i] = t.far;
       weight[i] = t.weight;

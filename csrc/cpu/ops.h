@@ -16,6 +16,7 @@
 #include "ops/splat.h"
 #include "ops/tone.h"
 #include "ops/warp.h"
+#include "ops/warp_shrunk.h"
 
 namespace reelmend::cpu {
 
@@ -81,6 +82,10 @@ void warp(const Plane<const T>* in, int count, const Flow& flow, Sampler sampler
 template <class T>
 void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a, const Flow& flow_b,
                 const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out);
+// Planes of a size that `shrink`, 1 or even, divides; the flow of any size.
+template <class T>
+void warp_shrunk(const Plane<const T>* in, int count, const FlowField<const float>& flow, int shrink, float max_code,
+                 const Plane<T>* out);
 
 // All of one size.
 void consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,

@@ -109,11 +109,11 @@ static RM_CLONES void place_row(const int* __restrict x, const int* __restrict y
 }
 
 template <Border kBorder, int kAdvance>
-static RM_CLONES void linear_axis(const WarpAxis a, float scale, float farthest, int first,
+static RM_CLONES void linear_axis(const WarpAxis a, float scale, float farthest, int first, int apart,
                                   const float* __restrict flow, int* __restrict at, float* __restrict part, int n) {
   for (int i = 0; i < n; ++i) {
     const Taps2 t =
-        linear_taps<kBorder>(a, static_cast<float>(first + i * kAdvance), shift_of(flow[i], scale, farthest));
+        linear_taps<kBorder>(a, static_cast<float>(first + i * (kAdvance * apart)), shift_of(flow[i], scale, farthest));
     at[i] = t.at;
     part[i] = t.part;
   }
@@ -138,12 +138,12 @@ static RM_CLONES Reach longest(const float* __restrict u, const float* __restric
 // Both axes at once where no window reaches over an edge: linear_taps without what clamps and mirrors. `origin` is the
 // place in memory of the first pixel itself.
 static RM_CLONES void linear_inside(float scale, const float* __restrict u, const float* __restrict v, int origin,
-                                    int step, int stride, int* __restrict at, float* __restrict part_x,
+                                    int apart, int step, int stride, int* __restrict at, float* __restrict part_x,
                                     float* __restrict part_y, int n) {
   for (int i = 0; i < n; ++i) {
     const float across = u[i] * scale, down = v[i] * scale;
     const float x = floorf(across), y = floorf(down);
-    at[i] = (origin + i * step) + static_cast<int>(y) * stride + static_cast<int>(x) * step;
+    at[i] = (origin + i * (apart * step)) + static_cast<int>(y) * stride + static_cast<int>(x) * step;
     part_x[i] = across - x;
     part_y[i] = down - y;
   }
@@ -227,11 +227,13 @@ inline void ask_ahead(const float* row) {
   for (int i = kPixels; i < 2 * kPixels; i += kLine) __builtin_prefetch(row + i);
 }
 
-// The windows of a chunk of a row, then any number of planes sampled there. One object belongs to one worker.
+// The windows of a chunk of a row, then any number of planes sampled there. One object belongs to one worker. `apart`:
+// columns from one pixel of the chunk to the next.
 template <class S>
 class LinearChunk {
  public:
-  LinearChunk(int width, int height) : ax_(warp_axis(width, 2)), ay_(warp_axis(height, 2)) {}
+  LinearChunk(int width, int height, int apart = 1)
+      : ax_(warp_axis(width, 2)), ay_(warp_axis(height, 2)), apart_(apart) {}
 
   void aim(const Flow& flow, int x, int y, int n) {
     aim_rows(flat_row(flow.u, x, y, row_[0], n), flat_row(flow.v, x, y, row_[1], n), flow.scale, x, y, n);
@@ -277,28 +279,29 @@ class LinearChunk {
     placed_ = true;
     step_ = step;
     stride_ = stride;
-    const bool at_end = left_ == 0 || left_ + n == ax_.size;
+    const bool at_end = left_ < apart_ || left_ + n * apart_ > ax_.size - apart_;
     const int block = at_end ? kBlock : n;
     for (int i = 0; i < n; i += block) place_block(i, std::min(block, n - i));
   }
 
   void place_block(int i, int n) {
-    const int x = left_ + i;
-    const float room_x = static_cast<float>(std::min(x, ax_.size - 1 - (x + n)));
+    const int x = left_ + i * apart_, last = x + (n - 1) * apart_;
+    const float room_x = static_cast<float>(std::min(x, ax_.size - 2 - last));
     const float room_y = static_cast<float>(std::min(top_, ay_.size - 2 - top_));
     const Reach reach = longest(u_ + i, v_ + i, n);
     if (S::kBorder != Border::zeros && reach.across * std::fabs(scale_) <= room_x &&
         reach.down * std::fabs(scale_) <= room_y) {
-      return linear_inside(scale_, u_ + i, v_ + i, top_ * stride_ + x * step_, step_, stride_, at_ + i, part_x_ + i,
-                           part_y_ + i, n);
+      return linear_inside(scale_, u_ + i, v_ + i, top_ * stride_ + x * step_, apart_, step_, stride_, at_ + i,
+                           part_x_ + i, part_y_ + i, n);
     }
-    linear_axis<S::kBorder, 1>(ax_, scale_, kFarthest, x, u_ + i, x_ + i, part_x_ + i, n);
-    linear_axis<S::kBorder, 0>(ay_, scale_, kFarthest, top_, v_ + i, y_ + i, part_y_ + i, n);
+    linear_axis<S::kBorder, 1>(ax_, scale_, kFarthest, x, apart_, u_ + i, x_ + i, part_x_ + i, n);
+    linear_axis<S::kBorder, 0>(ay_, scale_, kFarthest, top_, 0, v_ + i, y_ + i, part_y_ + i, n);
     place_row(x_ + i, y_ + i, step_, stride_, at_ + i, n);
   }
 
   static constexpr int kBlock = 64;
   WarpAxis ax_, ay_;
+  int apart_;
   float scale_ = 1.0f;
   bool placed_ = false;
   int left_ = 0, top_ = 0, step_ = 0, stride_ = 0;

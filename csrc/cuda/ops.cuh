@@ -54,6 +54,9 @@ template <class T>
 cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, const Flow& flow_a,
                        const Flow& flow_b, const Weight& weight, Sampler sampler, float max_code, const Plane<T>* out,
                        cudaStream_t stream);
+template <class T>
+cudaError_t warp_shrunk(const Plane<const T>* in, int count, const FlowField<const float>& flow, int shrink,
+                        float max_code, const Plane<T>* out, cudaStream_t stream);
 cudaError_t consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,
                         const ConsistencyRule& rule, const Plane<float>& out, cudaStream_t stream);
 cudaError_t flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward,

@@ -47,6 +47,9 @@ def warp_blend(
     out: Sequence[Any],
     stream: None,
 ) -> None: ...
+def warp_shrunk(
+    planes: Sequence[Any], flow: Any, shrink: int, max_code: float, out: Sequence[Any], stream: None
+) -> None: ...
 def consistency(
     forward: Any, backward: Any, rule: tuple[float, float, float, float], out: Any, stream: None
 ) -> None: ...

@@ -13,7 +13,7 @@ from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
 from .dense import dense_flow
 from .exposure import exposure_map
-from .geometry import resize, resize_flow, warp, warp_blend
+from .geometry import resize, resize_flow, warp, warp_blend, warp_shrunk
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
 from .scatter import project_flow, splat
 from .statistics import area_mean, histogram, quantiles, smooth_quantiles
@@ -55,5 +55,6 @@ __all__ = [
     "trace",
     "warp",
     "warp_blend",
+    "warp_shrunk",
     "yuv_to_rgb",
 ]

@@ -58,7 +58,7 @@ def cases(picture: Picture) -> list[OpCase]:
         blend.peers["opencv"] = lambda: cv2.addWeighted(
             remap(0, cv2.INTER_LINEAR, one), 0.5, remap(1, cv2.INTER_LINEAR, two), 0.5, 0
         )
-    return [linear, cubic, blend, *_blends(y, flow), *_resizes(y, flow)]
+    return [linear, cubic, blend, *_blends(y, flow), *_shrunk(y, flow), *_resizes(y, flow)]
 
 
 def _blends(y: Array, flow: Array) -> list[OpCase]:
@@ -117,6 +117,47 @@ def _blends(y: Array, flow: Array) -> list[OpCase]:
     )
     fresh.peers["opencv"] = with_maps
     return [weighted, planes, fresh]
+
+
+def _shrunk(y: Array, flow: Array) -> list[OpCase]:
+    """Three float planes as blocks of a flow network see them, along a smaller flow: to a quarter, and whole."""
+    cv2 = cv2_or_none()
+    height, width = (n // 4 * 4 for n in y.shape)
+    three = tuple(np.ascontiguousarray(np.roll(y, k, 1)[:height, :width], np.float32) for k in (0, 1, 2))
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    full, maps = np.empty((2, height, width), np.float32), np.empty((2, height, width), np.float32)
+    warped = tuple(np.empty_like(p) for p in three)
+
+    def case(name: str, shrink: int, part: int) -> OpCase:
+        coarse = np.stack([ops.resize(f[:height, :width], (height // part, width // part)) for f in flow])
+        small = [np.empty((height // shrink, width // shrink), np.float32) for _ in three]
+
+        def in_steps() -> None:
+            for f, to in zip(coarse, full, strict=True):
+                ops.resize(f, out=to)
+            ops.warp(three, full, out=warped)
+            for p, to in zip(warped, small, strict=True):
+                ops.resize(p, out=to)
+
+        def with_maps() -> None:
+            for f, grid, to in zip(coarse, (column, row), maps, strict=True):
+                cv2.add(cv2.resize(f, (width, height), to, interpolation=cv2.INTER_LINEAR), grid, to)
+            for p, moved, to in zip(three, warped, small, strict=True):
+                cv2.remap(p, maps[0], maps[1], cv2.INTER_LINEAR, moved, cv2.BORDER_REPLICATE)
+                cv2.resize(moved, to.shape[::-1], to, interpolation=cv2.INTER_LINEAR)
+
+        made = OpCase(
+            f"warp_shrunk, three float planes, {name}",
+            {"planes": three, "flow": coarse},
+            lambda x, out: ops.warp_shrunk(x["planes"], x["flow"], shrink, out=out),
+            note="in steps, by our ops and by OpenCV: the flow enlarged, planes warped, these shrunk",
+        )
+        made.peers["in steps"] = in_steps
+        if cv2 is not None:
+            made.peers["opencv"] = with_maps
+        return made
+
+    return [case("to a quarter", 4, 4), case("flow of half size", 1, 2)]
 
 
 def _resizes(y: Array, flow: Array) -> list[OpCase]:
