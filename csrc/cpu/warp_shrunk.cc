@@ -11,6 +11,7 @@ namespace reelmend::cpu {
 namespace {
 
 constexpr int kGrain = 4;
+constexpr int kAcross = 8;  // chunks of a row before the next row, so that memory is read in order
 
 RM_CLONES void middle_row(const float* __restrict b, float* __restrict a, int n) {
   for (int i = 0; i < n; ++i) a[i] = middle(a[i], b[i]);
@@ -49,7 +50,10 @@ class FlowColumns {
       return row_[c];
     }
     const float* const from = f.row(y) + first_ * f.step;
-    if (f.step * apart_ == 1) return from;
+    if (f.step * apart_ == 1) {
+      ask_ahead(from);
+      return from;
+    }
     load_row(from, f.step * apart_, row_[c], n);
     return row_[c];
   }
@@ -70,31 +74,37 @@ void warp_shrunk(const Plane<const T>* in, int count, const FlowField<const floa
   const int width = in[0].width, height = in[0].height, sides = shrunk_sides(shrink);
   parallel(out[0].height, kGrain, [&](int first, int last) {
     Chunk<SamplerOf<Filter::bilinear, Border::edge>> chunk(width, height, shrink);
-    FlowColumns columns[2];
+    FlowColumns columns[kAcross][2];
     float kept[kMaxPlanes][2][kRoom], value[kRoom];
-    for (int x = 0; x < out[0].width; x += kPixels) {
-      const int n = std::min(kPixels, out[0].width - x);
-      for (int i = 0; i < sides; ++i) {
-        columns[i].begin(flow, shrunk_place(x, shrink, i), shrink, n, width, height);
-      }
-      for (int y = first; y < last; ++y) {
-        for (int j = 0; j < sides; ++j) {
-          const int row = shrunk_place(y, shrink, j);
-          for (int i = 0; i < sides; ++i) {
-            columns[i].read(row, n);
-            chunk.aim_rows(columns[i].u, columns[i].v, 1.0f, shrunk_place(x, shrink, i), row, n);
-            for (int c = 0; c < count; ++c) {
-              float* const to = i == 0 ? kept[c][j] : value;
-              chunk.sample(in[c], to, n);
-              if constexpr (!std::is_same_v<T, float>) round_row<T>(to, max_code, n);
-              if (i > 0) middle_row(value, kept[c][j], n);
-            }
+    const auto cells = [&](FlowColumns* column, int x, int y, int n) {
+      for (int j = 0; j < sides; ++j) {
+        const int row = shrunk_place(y, shrink, j);
+        for (int i = 0; i < sides; ++i) {
+          column[i].read(row, n);
+          chunk.aim_rows(column[i].u, column[i].v, 1.0f, shrunk_place(x, shrink, i), row, n);
+          for (int c = 0; c < count; ++c) {
+            float* const to = i == 0 ? kept[c][j] : value;
+            chunk.sample(in[c], to, n);
+            if constexpr (!std::is_same_v<T, float>) round_row<T>(to, max_code, n);
+            if (i > 0) middle_row(value, kept[c][j], n);
           }
         }
-        for (int c = 0; c < count; ++c) {
-          if (sides > 1) middle_row(kept[c][1], kept[c][0], n);
-          store_row(kept[c][0], out[c].row(y) + x * out[c].step, out[c].step, max_code, n);
+      }
+      for (int c = 0; c < count; ++c) {
+        if (sides > 1) middle_row(kept[c][1], kept[c][0], n);
+        store_row(kept[c][0], out[c].row(y) + x * out[c].step, out[c].step, max_code, n);
+      }
+    };
+    const auto size = [&](int x) { return std::min(kPixels, out[0].width - x); };
+    for (int left = 0; left < out[0].width; left += kAcross * kPixels) {
+      const int right = std::min(left + kAcross * kPixels, out[0].width);
+      for (int x = left; x < right; x += kPixels) {
+        for (int i = 0; i < sides; ++i) {
+          columns[(x - left) / kPixels][i].begin(flow, shrunk_place(x, shrink, i), shrink, size(x), width, height);
         }
+      }
+      for (int y = first; y < last; ++y) {
+        for (int x = left; x < right; x += kPixels) cells(columns[(x - left) / kPixels], x, y, size(x));
       }
     }
   });
