@@ -479,7 +479,7 @@ def test_rates_are_exact(rate):
         ({"factor": 2, "slow_motion": 2}, "does not go with"),
         ({"slow_motion": "1/2"}, "slow_motion"),
         ({"slow_motion": 1001}, "slow_motion"),
-        ({"rate": 60, "method": "rife"}, "one of sample, blend, memc, flow, superslomo, ifnet"),
+        ({"rate": 60, "method": "rife"}, "one of sample, blend, memc, flow, fast"),
         ({"rate": 60, "cuts": "mix"}, "cuts"),
         ({"rate": 60, "repeats": "drop"}, "repeats"),
         ({"rate": 60, "overlays": 1}, "overlays is 1; expected True or False"),

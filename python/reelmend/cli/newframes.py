@@ -45,21 +45,23 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
     )
     frames.add_argument(
         "--method",
-        choices=("sample", "blend", "memc", "flow", "superslomo", "ifnet"),
+        choices=("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet"),
         help="sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of blocks; "
-        "flow: along dense optical flow (default); superslomo, ifnet: by Super SloMo's or RIFE's networks (--network)",
+        "flow: along dense optical flow (default); fast: that flow corrected by small networks that are shipped; "
+        "superslomo, ifnet: by Super SloMo's or RIFE's networks (--network)",
     )
     frames.add_argument(
         "--network",
         metavar="NETWORK",
-        help="the network of --method superslomo or ifnet, by its name in the catalogue ('reelmend engines list'). "
-        "Import one: 'reelmend engines import SuperSloMo.ckpt', or flownet.pkl of RIFE 4.0 to 4.26",
+        help="the network of --method superslomo or ifnet (or of fast, in place of its own), by its name in the "
+        "catalogue ('reelmend engines list'). Import one: 'reelmend engines import SuperSloMo.ckpt', or flownet.pkl of "
+        "RIFE 4.0 to 4.26",
     )
     frames.add_argument(
         "--motion-scale",
         choices=("1", "1/2", "1/4"),
-        help="with --method ifnet: look for motion in pictures of this size, in parts of their own (default: 1); less "
-        "for large ones",
+        help="with --method fast or ifnet: look for motion in pictures of this size, in parts of their own (default: "
+        "1); less for large ones",
     )
     frames.add_argument(
         "--flow",

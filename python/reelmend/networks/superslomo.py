@@ -13,6 +13,9 @@ What lies between the parts, for pictures I_0 and I_1 and a time t (all geometry
 g is a backward warp, bilinear, that gives the mean (settings["mean"]) outside the picture. It samples column
 (x + u) (w - 1) / w and row (y + v) (h - 1) / h of a picture of w x h: the program it was trained with divided by the
 size where the edge-to-edge grid of its PyTorch (0.4.1) asks for the size less one.
+
+A checkpoint of ours has no part "flow": F_01 and F_10 are what our own search finds, and g samples where it is told to,
+the border repeated (settings["searched"]).
 """
 
 from __future__ import annotations
@@ -29,12 +32,13 @@ from ..engines.network import Part, Port
 from .family import Family, Graph, Recognised, State
 from .fitting import fitted, shape_of
 
-__all__ = ["SUPERSLOMO", "FlowBetween", "Synthesis", "UNet"]
+__all__ = ["MULTIPLE", "SUPERSLOMO", "FlowBetween", "Synthesis", "UNet"]
 
 MEAN = (0.429, 0.431, 0.397)  # of R, G and B in the training frames, taken off before both networks
 MULTIPLE = 32
 _SLOPE = 0.1
 _STATES = ("state_dictFC", "state_dictAT")
+_SIZES = ((6, 4), (20, 5))  # channels in and out
 _DEPTH = 5
 
 
@@ -125,18 +129,21 @@ class Synthesis(_Part):
 
 
 class _SuperSloMo(Family):
-    """SuperSloMo.ckpt: a dict with two state dicts of 46 tensors, beside figures of its training."""
+    """SuperSloMo.ckpt: a dict with two state dicts of 46 tensors, beside figures of its training. Ours, which say their
+    family, have the second alone."""
 
     name = "superslomo"
 
     def matches(self, data: Any, state: State) -> bool:
-        return isinstance(data, Mapping) and all(isinstance(data.get(name), Mapping) for name in _STATES)
+        needed = _STATES[1:] if isinstance(data, Mapping) and data.get("family") == self.name else _STATES
+        return isinstance(data, Mapping) and all(isinstance(data.get(name), Mapping) for name in needed)
 
     def recognise(self, data: Any, state: State) -> Recognised:
-        flow, synthesis = (
-            _unet(data[name], inputs, outputs, f"Super SloMo, {name}")
-            for name, inputs, outputs in zip(_STATES, (6, 20), (4, 5), strict=True)
-        )
+        nets = {
+            name: _unet(data[name], *sizes, f"Super SloMo, {name}")
+            for name, sizes in zip(_STATES, _SIZES, strict=True)
+            if isinstance(data.get(name), Mapping)
+        }
         a, b, from_b, from_a = (Port(name, (1, 3, "h", "w")) for name in ("a", "b", "from_b", "from_a"))
         forward, backward, to_b, to_a, more_a, more_b = (
             Port(name, (1, 2, "h", "w"), "flow", (-32.0, 32.0))
@@ -144,15 +151,18 @@ class _SuperSloMo(Family):
         )
         visible = Port("visible", (1, 1, "h", "w"), "mask")
         taken = (a, b, forward, backward, to_b, to_a, from_b, from_a)
+        synthesis = Part("synthesis", taken, (more_a, more_b, visible), MULTIPLE)
+        graphs = [Graph(Synthesis(nets[_STATES[1]]).eval(), synthesis)]
+        searched = _STATES[0] not in nets
+        if not searched:
+            part = Part("flow", (a, b), (forward, backward), MULTIPLE)
+            graphs.insert(0, Graph(FlowBetween(nets[_STATES[0]]).eval(), part))
         return Recognised(
             family=self.name,
             task="interpolate",
-            graphs=(
-                Graph(FlowBetween(flow).eval(), Part("flow", (a, b), (forward, backward), MULTIPLE)),
-                Graph(Synthesis(synthesis).eval(), Part("synthesis", taken, (more_a, more_b, visible), MULTIPLE)),
-            ),
+            graphs=tuple(graphs),
             window=(0, 1),
-            settings={"mean": list(MEAN)},
+            settings={"mean": list(MEAN), "searched": searched},
         )
 
 

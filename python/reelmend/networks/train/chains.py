@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import OptionError
 from ..fast import SHRINKS, Fast, Sizes
+from ..superslomo import MULTIPLE, Synthesis, UNet
 from .between import Batch, fetched, resized
 from .moments import GRID
 
@@ -92,4 +93,42 @@ class _Fast(Chain):
         return {"family": "fast", "params_ema": dict(state)}
 
 
-CHAINS: Mapping[str, type[Chain]] = {"fast": _Fast}
+class _SuperSloMo(Chain):
+    """widths of the U-Net for flows and visibility at a time between; our own search finds the flows of a pair. See
+    networks/superslomo.py."""
+
+    multiple = MULTIPLE
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        widths = given.get("widths")
+        if set(given) != {"widths"} or not isinstance(widths, list) or len(widths) != 6:
+            raise OptionError(f"network has {dict(given)}; expected widths, six whole numbers")
+        self.widths = tuple(widths)
+
+    def network(self) -> nn.Module:
+        net = UNet(20, 5, self.widths)
+        last: Any = net.conv3  # silent at first: training begins with the search, and both pictures alike
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        return Synthesis(net)
+
+    def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
+        t = batch.t
+        forward, backward = resized(batch.flows, batch.size).chunk(2, 1)
+        to_a = -(1 - t) * t * forward + t * t * backward
+        to_b = (1 - t) * (1 - t) * forward - t * (1 - t) * backward
+        from_a, from_b = fetched(batch.a, to_a, batch.at), fetched(batch.b, to_b, batch.at)
+        still = torch.zeros_like(forward)
+        a, b = (fetched(p, still, batch.at) for p in (batch.a, batch.b))
+        more_a, more_b, visible = net(a, b, forward, backward, to_b, to_a, from_b, from_a)
+        first, second = (1 - t) * visible, t * (1 - visible)
+        share = first / (first + second)
+        from_a, from_b = fetched(batch.a, to_a + more_a, batch.at), fetched(batch.b, to_b + more_b, batch.at)
+        return [share * from_a + (1 - share) * from_b]
+
+    def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        inner = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
+        return {"family": "superslomo", "state_dictAT": inner}
+
+
+CHAINS: Mapping[str, type[Chain]] = {"fast": _Fast, "superslomo": _SuperSloMo}

@@ -42,9 +42,10 @@ class IFNet(Synthesiser):
 
     family: ClassVar[str] = "ifnet"
     file: ClassVar[str] = "flownet.pkl of RIFE 4.0 to 4.26 (github.com/hzwer/Practical-RIFE)"
+    scales: ClassVar[bool] = True
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
-        super().__init__(network, device)
+        super().__init__(network, device, scale)
         try:
             settings = self.network.settings
             times = round(1 / scale)
@@ -56,8 +57,6 @@ class IFNet(Synthesiser):
             raise NetworkError(f"{self.network.name}: its settings are no IFNet's ({error}); import it again") from None
         self._blocks = [f"block{k}" for k in range(len(self._shrinks))]
         self._encodes = "encode" in self.network.parts
-        if scale != 1:
-            self.name += f" at {'half' if times == 2 else 'a quarter of'} the size"
 
     @property
     def multiple(self) -> int:

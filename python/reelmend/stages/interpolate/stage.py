@@ -17,6 +17,7 @@ from ...stage import Declaration, Stage, State
 from ..shots import FLASH
 from .cadence import LONGEST
 from .estimate import Estimator, estimator_for
+from .fast import Fast
 from .flownet import FlowNet
 from .ifnet import IFNet
 from .runtime import Runtime
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Interpolate"]
 
-METHODS = ("sample", "blend", "memc", "flow", "superslomo", "ifnet")
-Method = Literal["sample", "blend", "memc", "flow", "superslomo", "ifnet"]
-_SYNTHESISERS: dict[str, type[Synthesiser]] = {"superslomo": SuperSloMo, "ifnet": IFNet}
+METHODS = ("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet")
+Method = Literal["sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet"]
+_SYNTHESISERS: dict[str, type[Synthesiser]] = {"fast": Fast, "superslomo": SuperSloMo, "ifnet": IFNet}
 _FASTEST = 1000  # frames a second
 _TABLES = 48 << 10  # bytes: how a frame is built
 
@@ -53,9 +54,10 @@ class Interpolate(Stage):
 
     method       "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the motion of
                  blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
-                 optical flow; "superslomo": by the two networks of Super SloMo; "ifnet": by those of
+                 optical flow; "fast": that flow corrected, and pictures joined, by small networks of our own, which
+                 are shipped; "superslomo": by the two networks of Super SloMo; "ifnet": by those of
                  RIFE 4.0 to 4.26
-    acceleration  whether motion may be evenly accelerated rather than even (with "memc" and "flow"); looks one picture
+    acceleration  whether motion may be evenly accelerated rather than even ("memc", "flow", "fast"); looks one picture
                  further ahead, which tells a fade from black too
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
     repeats      "auto": pictures shown two or three times (animation on twos, clips of a lower rate) are re-timed while
@@ -63,10 +65,10 @@ class Interpolate(Stage):
     overlays     titles and logos that stand still in front of motion are kept still
     flow         with method "flow": the network that finds it, of family "ebme": its name in the catalogue, the path of
                  its folder, or the Network. None: our own dense search
-    network      with methods "superslomo" and "ifnet": the network that makes the pictures, of that family, given as
-                 `flow` is. Its checkpoint is imported by `reelmend engines import`
-    scale        with method "ifnet": 1, 1/2 or 1/4, the size, in parts of the pictures', in which motion is looked for:
-                 less for large pictures
+    network      with methods of networks: the one that makes the pictures, of that family, given as `flow` is. "fast"
+                 has one; others are imported by `reelmend engines import`
+    scale        with methods "fast" and "ifnet": 1, 1/2 or 1/4, the size, in parts of the pictures', in which motion is
+                 looked for: less for large pictures
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
     nothing all the same. Where motion is searched, it has the last word: what moves as one, a fast pan, is one shot. A
@@ -124,11 +126,12 @@ class Interpolate(Stage):
             raise OptionError(
                 f"Interpolate: network={given!r} goes with method {_either(_SYNTHESISERS)}; got {self.method!r}"
             )
-        if by is not None and self.network is None:
+        if by is not None and self.network is None and by.shipped is None:
             raise OptionError(f"Interpolate: method {self.method!r} needs network=: {by.how_to_get_one()}")
         check("scale", self.scale in (1, 0.5, 0.25), "1, 1/2 or 1/4")
-        if self.scale != 1 and self.method != "ifnet":
-            raise OptionError(f"Interpolate: scale={self.scale} goes with method 'ifnet' alone; got {self.method!r}")
+        if self.scale != 1 and (by is None or not by.scales):
+            able = _either(name for name, s in _SYNTHESISERS.items() if s.scales)
+            raise OptionError(f"Interpolate: scale={self.scale} goes with method {able}; got {self.method!r}")
 
     @property
     def _ahead(self) -> int:
@@ -172,11 +175,11 @@ class Interpolate(Stage):
 
     def _synthesiser(self, device: str) -> Synthesiser | None:
         """What makes pictures by itself, if anything does. Raises NetworkError as _estimator does."""
-        if self.network is None:
+        by = _SYNTHESISERS.get(self.method)
+        network = self.network if by is None or self.network is not None else by.shipped
+        if by is None or network is None:
             return None
-        if self.method == "ifnet":
-            return IFNet(self.network, device, float(self.scale))
-        return _SYNTHESISERS[self.method](self.network, device)
+        return by(network, device, float(self.scale)) if by.scales else by(network, device)
 
     def _rate(self, info: VideoInfo) -> Fraction | None:
         """Frames a second of the result, where that can be said."""

@@ -14,7 +14,7 @@ from ... import ops
 from ...engines.network import Network, Size
 from ...frame import Array
 from .synthesis import Between, Synthesiser, View
-from .ways import Ways
+from .ways import Ways, spread
 
 __all__ = ["SuperSloMo"]
 
@@ -32,7 +32,8 @@ class _Pair:
 
 
 class SuperSloMo(Synthesiser):
-    """The flows between two pictures once a pair; flows and visibility at any time between, once for each time."""
+    """The flows between two pictures once a pair; flows and visibility at any time between, once for each time. A
+    network without a part for the former is given those of our own search."""
 
     family: ClassVar[str] = "superslomo"
     file: ClassVar[str] = "SuperSloMo.ckpt of github.com/avinashpaliwal/Super-SloMo"
@@ -40,6 +41,7 @@ class SuperSloMo(Synthesiser):
     def __init__(self, network: str | Network, device: str) -> None:
         super().__init__(network, device)
         self._mean = np.array(self.network.settings["mean"], np.float32).reshape(3, 1, 1)
+        self._searched = "flow" not in self.network.parts
         self._places: tuple[Size, Any] = ((0, 0), None)
 
     @property
@@ -47,7 +49,7 @@ class SuperSloMo(Synthesiser):
         return math.lcm(*(part.multiple for part in self.network.parts.values()))
 
     def sizes(self, size: Size) -> Mapping[str, Size]:
-        return {"flow": size, "synthesis": size}
+        return dict.fromkeys(self.network.parts, size)
 
     def memory(self, width: int, height: int) -> int:
         rows, columns = self.padded((height, width))
@@ -60,6 +62,9 @@ class SuperSloMo(Synthesiser):
         for view in (a, b):
             if view.seen is None:
                 view.seen = view.picture - ops.beside(self._mean, view.picture)
+        if self._searched:
+            flows = (ways.motion.forward, ways.motion.backward)
+            return _Pair(a, b, *(spread(f, a.size, self.padded(a.size)) for f in flows))
         out = self.engines(a.size)["flow"].run({"a": a.picture[None], "b": b.picture[None]})
         return _Pair(a, b, out["forward"][0], out["backward"][0])
 
@@ -85,7 +90,7 @@ class SuperSloMo(Synthesiser):
         first, second = visible * np.float32(1 - t), (1 - visible) * np.float32(t)
         by_a = first / (first + second)
         made = ops.empty_like(a.picture)
-        ops.warp_blend(list(a.seen), list(b.seen), to_a, to_b, by_a, border="zeros", out=list(made))
+        ops.warp_blend(list(a.seen), list(b.seen), to_a, to_b, by_a, border=self._border, out=list(made))
         made += mean
         rows, columns = a.size
         return Between(
@@ -93,13 +98,19 @@ class SuperSloMo(Synthesiser):
         )
 
     def _warped(self, view: View, flow: Array) -> Array:
-        """g less the mean: 0 outside the picture."""
+        """g less the mean: as published, 0 outside the picture."""
         warped = ops.empty_like(view.seen)
-        ops.warp(list(view.seen), self._sampled(flow), border="zeros", out=list(warped))
+        ops.warp(list(view.seen), self._sampled(flow), border=self._border, out=list(warped))
         return warped
 
+    @property
+    def _border(self) -> str:
+        return "edge" if self._searched else "zeros"
+
     def _sampled(self, flow: Array) -> Array:
-        """The flow that leads where g samples: column (x + u) (w - 1) / w, and so for rows."""
+        """The flow that leads where g samples: as published, column (x + u) (w - 1) / w, and so for rows."""
+        if self._searched:
+            return flow
         rows, columns = (int(n) for n in flow.shape[1:])
         if self._places[0] != (rows, columns):
             y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)

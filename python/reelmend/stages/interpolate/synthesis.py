@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Between", "Synthesiser", "View", "put", "sigmoid"]
 
+_SCALED = {1: "", 2: " at half the size", 4: " at a quarter of the size"}
+
 
 @dataclass(slots=True)
 class View:
@@ -62,6 +64,7 @@ class Synthesiser(ABC):
 
     network  as Interpolate takes it: a name of the catalogue, the path of a folder, or the Network
     device   "cpu", "cuda" or "cuda:N": where the pictures are
+    scale    1, 1/2 or 1/4, where `scales`: the size, in parts of its own, in which a picture is looked at for motion
 
     A picture is viewed once, a pair is matched once, and then any number of pictures are made between: `view`, `pair`
     and `at`. All of them know nothing of time, shots or formats, which are the stage's. Raises NetworkError for a
@@ -70,15 +73,18 @@ class Synthesiser(ABC):
 
     family: ClassVar[str]  # which is also the method's name
     file: ClassVar[str]  # of weights, as published, and by whom
+    shipped: ClassVar[str | None] = None  # name of the network that is taken where none is named
+    scales: ClassVar[bool] = False
 
-    def __init__(self, network: str | Network, device: str) -> None:
+    def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
+        assert scale == 1 or self.scales
         self.network = network if isinstance(network, Network) else self._found(network)
         if self.network.family != self.family:
             raise NetworkError(
                 f"{self.network.name} is of family {self.network.family!r}; method {self.family!r} runs networks of "
                 f"family {self.family!r}: {self.how_to_get_one()}"
             )
-        self.name = f"the network {self.network.name}"
+        self.name = f"the network {self.network.name}" + _SCALED[round(1 / scale)]
         self._opened = Opened(
             self.network, device, lambda size: {part: (part, at) for part, at in self.sizes(size).items()}
         )

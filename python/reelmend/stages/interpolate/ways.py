@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import ops
+from ...engines.network import Size
 from ...frame import Array
+from ...ops._dispatch import empty
 from .estimate import Motion
 
-__all__ = ["Way", "Ways"]
+__all__ = ["Way", "Ways", "spread"]
 
 _ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
 _DOUBT = 0.1  # pixels: reached by less than this is hardly reached
@@ -49,6 +51,17 @@ class Ways:
         a = ops.trace(motion.forward, t, beyond=None if past is None else past.backward, limit=limit)
         b = ops.trace(motion.backward, 1 - t, beyond=None if future is None else future.forward, limit=limit)
         return Way(a[0], a[1], b[1], b[0], _believed(motion, t))
+
+
+def spread(flow: Array, size: Size, padded: Size) -> Array:
+    """A flow of a picture, on a grid of any size and in its pixels, as float32 (2, *padded) in pixels of the picture of
+    this size, which lies at the top left; its edges are repeated."""
+    rows, columns = size
+    full = empty((2, *padded), np.float32, flow)
+    ops.resize_flow(flow, out=full[:, :rows, :columns])
+    full[:, rows:, :columns] = full[:, rows - 1 : rows, :columns]
+    full[:, :, columns:] = full[:, :, columns - 1 : columns]
+    return full
 
 
 def _believed(motion: Motion, t: float) -> Array:

@@ -1,0 +1,159 @@
+"""Method "fast": the stage makes what training makes; it begins at the search. So does a slim Super SloMo."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reelmend.errors import NetworkError, OptionError
+from reelmend.stages.interpolate import Interpolate
+from reelmend.stages.interpolate.estimate import Motion
+from reelmend.stages.interpolate.fast import Fast
+from reelmend.stages.interpolate.superslomo import SuperSloMo
+from reelmend.stages.interpolate.ways import Ways
+
+from .synthesised import SIZES, TIMES, TOLERANCE, deep, padded, pictures
+
+pytestmark = pytest.mark.extra("train")
+
+
+@pytest.fixture(scope="module")
+def fast(small_weights: Any) -> Any:
+    """The family of few channels: corrections of parts of a pixel at each block."""
+    from reelmend.networks.fast import FAST, Sizes
+    from reelmend.networks.fast import Fast as Net
+
+    state = small_weights(Net(Sizes((12, 10, 8), (2, 1, 1), 4, 3)).state_dict(), 6)
+    return FAST.recognise(state, state)
+
+
+def moving(size: tuple[int, int], cell: int = 4) -> Ways:
+    """Smooth motion of some pixels, as our own search would tell it, in pixels of its grid."""
+    rows, columns = (-(-n // cell) for n in size)
+    v, u = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    forward = np.stack([0.4 * np.sin(v / 5) + 0.6, 0.5 * np.cos(u / 4) - 0.2]).astype(np.float32)
+    backward = np.stack([0.3 * np.sin(v / 5) - 0.7, -0.4 * np.cos(u / 4) + 0.1]).astype(np.float32)
+    return Ways(Motion(forward, backward, 1.0, (0, 0, size[1], size[0])))
+
+
+def batch_of(a: np.ndarray, b: np.ndarray, ways: Ways, t: float, size: tuple[int, int], multiple: int) -> Any:
+    """Whole pictures as a batch of training has patches: padded, and the search on the grid of the padded."""
+    import torch
+
+    from reelmend.networks.train.between import Batch
+    from reelmend.networks.train.moments import planes_of
+
+    kept = planes_of(ways.at(t), ways.motion, size[1])
+    one, two = (padded(p, multiple) for p in (a, b))
+    rows, columns = (n // 4 for n in one.shape[2:])
+    more = ((0, 0), (0, rows - kept.shape[1]), (0, columns - kept.shape[2]))
+    search = torch.from_numpy(np.pad(kept, more, mode="edge"))[None]
+    time = torch.full((1, 1, 1, 1), t)
+    return Batch(one, two, one, time, search[:, :8], search[:, 8:9], search[:, 9:], torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (52, 80), (96, 132)])
+def test_the_stage_makes_what_training_makes(fast: Any, pretend: Any, size: tuple[int, int]) -> None:
+    import torch
+
+    from reelmend.networks.train.chains import corrected
+
+    net, runs = pretend(fast)
+    by = Fast(net, "cpu")
+    a, b = pictures(size)
+    ways = moving(size)
+    whole = (0, 0, size[1], size[0])
+    pair = by.pair(*(by.view(deep(p), whole) for p in (a, b)), ways)
+    modules = {graph.part.name: graph.module for graph in fast.graphs}
+
+    class Together:
+        encode = staticmethod(modules["encode"])
+
+        def blocks(self) -> list[Any]:
+            return [modules[f"block{k}"] for k in range(3)]
+
+    for t in TIMES:
+        found = by.at(pair, t)
+        with torch.no_grad():
+            expected = corrected(Together(), batch_of(a, b, ways, t, size, by.multiple))[0][0].numpy()  # type: ignore[arg-type]
+        assert np.abs(found.picture - expected[:, : size[0], : size[1]]).max() < TOLERANCE
+        assert 0 <= found.by_a.min() < found.by_a.max() <= 1
+    assert runs == {"encode": 2, "block0": 3, "block1": 3, "block2": 3}
+
+
+def test_an_untrained_network_is_the_search(pretend: Any) -> None:
+    """Two pictures fetched along it, mixed by time."""
+    from reelmend import ops
+    from reelmend.networks.fast import FAST, Sizes
+    from reelmend.networks.fast import Fast as Net
+
+    state = Net(Sizes((8, 8, 8), (1, 1, 1), 2, 2)).state_dict()
+    net, _ = pretend(FAST.recognise(state, state))
+    by = Fast(net, "cpu")
+    a, b = pictures((64, 96))
+    ways = moving((64, 96))
+    pair = by.pair(*(by.view(deep(p), (0, 0, 96, 64)) for p in (a, b)), ways)
+    found = by.at(pair, 0.25)
+    assert np.abs(found.by_a - 0.75).max() < 1e-6
+    plain = 0.75 * np.stack(ops.warp(list(a), np.ascontiguousarray(found.to_a)))
+    plain += 0.25 * np.stack(ops.warp(list(b), np.ascontiguousarray(found.to_b)))
+    assert np.abs(found.picture - plain).max() < 1e-5
+    way = ways.at(0.25)
+    cell = (slice(None), slice(2, -2), slice(2, -2))
+    mixed = 4 * (way.by_a * way.a_to_a + (1 - way.by_a) * way.b_to_a)
+    assert np.abs(found.to_a[:, 2::4, 2::4][cell] - mixed[cell]).max() < 0.4
+
+
+@pytest.mark.parametrize("scale", [1, 0.5, 0.25])
+def test_smaller_pictures_are_looked_at(fast: Any, pretend: Any, scale: float) -> None:
+    net, _ = pretend(fast)
+    by = Fast(net, "cpu", scale)
+    a, b = pictures((128, 192))
+    pair = by.pair(*(by.view(deep(p), (0, 0, 192, 128)) for p in (a, b)), moving((128, 192)))
+    assert by.multiple == 16 / scale
+    assert by.sizes((128, 192))["block2"] == (128 * scale, 192 * scale)
+    made = by.at(pair, 0.5)
+    assert made.picture.shape == (3, 128, 192)
+    assert np.isfinite(made.picture).all()
+
+
+def test_a_slim_super_slomo_takes_the_search(small_weights: Any, pretend: Any) -> None:
+    """Its stage makes what its training makes."""
+    import torch
+
+    from reelmend.networks.superslomo import SUPERSLOMO, Synthesis, UNet
+    from reelmend.networks.train.chains import CHAINS
+
+    widths = (4, 6, 8, 10, 12, 12)
+    state = small_weights(UNet(20, 5, widths).state_dict(), 3)
+    data = {"family": "superslomo", "state_dictAT": state}
+    assert SUPERSLOMO.matches(data, {})
+    assert not SUPERSLOMO.matches({"state_dictAT": state}, {})
+    net, runs = pretend(SUPERSLOMO.recognise(data, {}))
+    by = SuperSloMo(net, "cpu")
+    chain = CHAINS["superslomo"]({"widths": list(widths)})
+    module = chain.network()
+    assert isinstance(module, Synthesis)
+    module.net.load_state_dict(state)
+    assert set(chain.checkpoint(module.state_dict())["state_dictAT"]) == set(state)
+    for size in SIZES[:1]:
+        a, b = pictures(size)
+        ways = moving(size)
+        pair = by.pair(*(by.view(deep(p), (0, 0, size[1], size[0])) for p in (a, b)), ways)
+        for t in TIMES:
+            with torch.no_grad():
+                expected = chain.made(module.eval(), batch_of(a, b, ways, t, size, by.multiple))[0][0].numpy()
+            found = by.at(pair, t).picture
+            assert np.abs(found - expected[:, : size[0], : size[1]]).max() < TOLERANCE
+    assert runs == {"synthesis": 3}
+
+
+def test_what_does_not_fit_is_refused(rife: Any, pretend: Any) -> None:
+    net, _ = pretend(rife("4.25-4.26"))
+    with pytest.raises(NetworkError, match="method 'fast' runs networks of family 'fast'"):
+        Fast(net, "cpu")
+    with pytest.raises(OptionError, match="goes with method 'fast' or 'ifnet'"):
+        Interpolate(factor=2, method="flow", scale=Fraction(1, 2))
