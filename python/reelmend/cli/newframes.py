@@ -45,17 +45,17 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
     )
     frames.add_argument(
         "--method",
-        choices=("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet"),
+        choices=("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"),
         help="sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of blocks; "
         "flow: along dense optical flow (default); fast: that flow corrected by small networks that are shipped; "
-        "superslomo, ifnet: by Super SloMo's or RIFE's networks (--network)",
+        "superslomo, ifnet, dain: by the networks of Super SloMo, RIFE or DAIN (--network)",
     )
     frames.add_argument(
         "--network",
         metavar="NETWORK",
-        help="the network of --method superslomo or ifnet (or of fast, in place of its own), by its name in the "
-        "catalogue ('reelmend engines list'). Import one: 'reelmend engines import SuperSloMo.ckpt', or flownet.pkl of "
-        "RIFE 4.0 to 4.26",
+        help="the network of --method superslomo, ifnet or dain (or of fast, in place of its own), by its name in the "
+        "catalogue ('reelmend engines list'). Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of "
+        "RIFE 4.0 to 4.26, or best.pth of DAIN",
     )
     frames.add_argument(
         "--motion-scale",

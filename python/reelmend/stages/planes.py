@@ -34,11 +34,16 @@ def groups(planes: Sequence[Array]) -> list[list[int]]:
     return list(found.values())
 
 
-def moved(planes: Array, flow: Array) -> Array:
-    """Each of any number of float32 planes (n, rows, columns) fetched along a flow."""
+def moved(planes: Array, flow: Array, *, taps: Array | None = None, border: str = "edge") -> Array:
+    """Each of any number of float32 planes (n, rows, columns) fetched along a flow, as ops.warp does, or by taps (16,
+    rows, columns), as ops.adaptive_warp does."""
     out = ops.empty_like(planes)
     for k in range(0, int(planes.shape[0]), _TOGETHER):
-        ops.warp(list(planes[k : k + _TOGETHER]), flow, out=list(out[k : k + _TOGETHER]))
+        some, target = list(planes[k : k + _TOGETHER]), list(out[k : k + _TOGETHER])
+        if taps is None:
+            ops.warp(some, flow, border=border, out=target)
+        else:
+            ops.adaptive_warp(some, flow, taps, out=target)
     return out
 
 

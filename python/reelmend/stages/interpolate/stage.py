@@ -16,6 +16,7 @@ from ...frame import Transfer, VideoInfo
 from ...stage import Declaration, Stage, State
 from ..shots import FLASH
 from .cadence import LONGEST
+from .dain import DAIN
 from .estimate import Estimator, estimator_for
 from .fast import Fast
 from .flownet import FlowNet
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Interpolate"]
 
-METHODS = ("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet")
-Method = Literal["sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet"]
-_SYNTHESISERS: dict[str, type[Synthesiser]] = {"fast": Fast, "superslomo": SuperSloMo, "ifnet": IFNet}
+METHODS = ("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain")
+Method = Literal["sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"]
+_SYNTHESISERS: dict[str, type[Synthesiser]] = {"fast": Fast, "superslomo": SuperSloMo, "ifnet": IFNet, "dain": DAIN}
 _FASTEST = 1000  # frames a second
 _TABLES = 48 << 10  # bytes: how a frame is built
 
@@ -56,7 +57,7 @@ class Interpolate(Stage):
                  blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
                  optical flow; "fast": that flow corrected, and pictures joined, by small networks of our own, which
                  are shipped; "superslomo": by the two networks of Super SloMo; "ifnet": by those of
-                 RIFE 4.0 to 4.26
+                 RIFE 4.0 to 4.26; "dain": by those of DAIN, whose slim variants begin with the dense flow
     acceleration  whether motion may be evenly accelerated rather than even ("memc", "flow", "fast"); looks one picture
                  further ahead, which tells a fade from black too
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
