@@ -120,7 +120,12 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], tuple[Network, C
 
 @pytest.fixture(scope="session")
 def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with "few-superslomo" and "few-ifnet": their flows are of parts of a pixel, their masks hardly masks."""
+    """A folder with "few-superslomo", "few-ifnet" and "few-dain": flows of the first two are of parts of a pixel, their
+    masks hardly masks; the last is slim, and its taps are those of a bilinear warp."""
+    import torch
+
+    from reelmend.networks.dain import DAIN
+    from reelmend.networks.dain.slim import Slim
     from reelmend.networks.export import export
     from reelmend.networks.superslomo import SUPERSLOMO, UNet
 
@@ -131,7 +136,13 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
             state[name] = state[name] * 0.3
     folder = tmp_path_factory.mktemp("catalogue")
     slow = SUPERSLOMO.recognise({"state_dictFC": states[0], "state_dictAT": states[1]}, {})
-    for name, network in (("few-superslomo", slow), ("few-ifnet", rife("4.25-4.26", 0.1))):
+    torch.manual_seed(0)
+    slim = Slim(context=2, kernels=(4, 4, 6, 6, 8, 8), synthesis=6, depth=4, residual=1).state()
+    for name, network in (
+        ("few-superslomo", slow),
+        ("few-ifnet", rife("4.25-4.26", 0.1)),
+        ("few-dain", DAIN.recognise(slim, slim)),
+    ):
         export(network, name, folder, precisions=())
     return folder
 
@@ -140,5 +151,5 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
 def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of a method that needs a network find one in the catalogue."""
     call = getattr(request.node, "callspec", None)
-    if call is not None and call.params.get("method") in ("superslomo", "ifnet"):
+    if call is not None and call.params.get("method") in ("superslomo", "ifnet", "dain"):
         monkeypatch.setenv("REELMEND_ENGINES", str(request.getfixturevalue("catalogue")))

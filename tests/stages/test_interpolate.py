@@ -17,13 +17,13 @@ TICK = Fraction(1, 25)
 HEIGHT, WIDTH = 160, 272
 MOVING = ["flow", "memc"]
 # By networks of random weights, whose pictures are little more than mixtures: what is the stage's holds for them too.
-LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet")]
+LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet", "dain")]
 OURS = ["sample", "blend", *MOVING]
 ALL = [*OURS, *LEARNED]
 
 
 def test_all_methods_are_tested():
-    assert sorted([*OURS, "superslomo", "ifnet"]) == sorted(METHODS)
+    assert sorted([*OURS, "fast", "superslomo", "ifnet", "dain"]) == sorted(METHODS)
 
 
 @cache

@@ -353,7 +353,7 @@ def test_the_plan_tells_what_runs(catalogue: Path, monkeypatch: pytest.MonkeyPat
     assert any(note.startswith("HDR: the network sees the coded values") for note in one.declare(hdr, "cpu").notes)
 
 
-@pytest.mark.parametrize("method", ["superslomo", "ifnet"])
+@pytest.mark.parametrize("method", ["superslomo", "ifnet", "dain"])
 def test_what_numpy_holds_is_within_what_is_declared(
     catalogue: Path, method: str, held_share: Callable[..., float]
 ) -> None:
@@ -402,13 +402,15 @@ def test_what_is_refused(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> No
         Interpolate(factor=2, method="superslomo")
     with pytest.raises(OptionError, match=r"'ifnet' needs network=: import flownet\.pkl of RIFE 4\.0 to 4\.26"):
         Interpolate(factor=2, method="ifnet")
-    with pytest.raises(OptionError, match="network='x' goes with method 'superslomo' or 'ifnet'; got 'flow'"):
+    with pytest.raises(OptionError, match=r"'dain' needs network=: import best\.pth of DAIN"):
+        Interpolate(factor=2, method="dain")
+    with pytest.raises(OptionError, match=r"network='x' goes with method .*'ifnet' or 'dain'; got 'flow'"):
         Interpolate(factor=2, network="x")
     with pytest.raises(OptionError, match="network is 3; expected a network's name, or None"):
         Interpolate(factor=2, method="ifnet", network=3)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"scale is 0\.3; expected 1, 1/2 or 1/4"):
         Interpolate(factor=2, method="ifnet", network="few-ifnet", scale=0.3)
-    with pytest.raises(OptionError, match=r"scale=0\.5 goes with method 'ifnet' alone; got 'superslomo'"):
+    with pytest.raises(OptionError, match=r"scale=0\.5 goes with method .*'ifnet'; got 'superslomo'"):
         Interpolate(factor=2, method="superslomo", network="few-superslomo", scale=0.5)
     missing = Interpolate(factor=2, method="superslomo", network="few-superslow")
     for use in (missing.declare, missing.open):
@@ -424,7 +426,7 @@ def test_what_is_refused(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> No
         Interpolate(factor=2, method="ifnet", network=bare).declare(info(64, 64), "cpu")
 
 
-@pytest.mark.parametrize("method", ["superslomo", "ifnet"])
+@pytest.mark.parametrize("method", ["superslomo", "ifnet", "dain"])
 def test_the_command_line_takes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, catalogue: Path
 ) -> None:

@@ -20,7 +20,7 @@ F = Fraction
 FILM, PAL, NTSC = F(24000, 1001), F(25), F(60000, 1001)
 MS = F(1, 1000)
 
-LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet")]
+LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet", "dain")]
 
 # 64 rows of noise, each another code word: no two frames are alike, and a frame can be told by its samples
 RNG = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def info_of(frames, rate):
 
 
 def network_of(method):
-    return {"network": f"few-{method}"} if method in ("superslomo", "ifnet") else {}
+    return {"network": f"few-{method}"} if method in ("superslomo", "ifnet", "dain") else {}
 
 
 def run(frames, nominal=None, /, **options):
@@ -380,6 +380,7 @@ LATENCIES = [
     ({"method": "ifnet", "acceleration": False, "repeats": "keep"}, 1),
     ({"method": "superslomo", "repeats": "keep"}, 2),
     ({"method": "ifnet"}, 3),
+    ({"method": "dain"}, 3),
 ]
 LATENCIES = [
     pytest.param(
