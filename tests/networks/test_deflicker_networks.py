@@ -27,6 +27,7 @@ from reelmend.networks.importing import import_checkpoint  # noqa: E402
 from reelmend.networks.train import deflicker as training  # noqa: E402
 from reelmend.networks.train.flicker import SIZE, Draw, flickering, make_run, prepare_runs, seen_by  # noqa: E402
 from reelmend.networks.train.recipe import load_recipe  # noqa: E402
+from reelmend.stages.deflicker import trust  # noqa: E402
 from reelmend.stages.deflicker.item import Item  # noqa: E402
 from reelmend.stages.deflicker.networks import PARTS, Networks  # noqa: E402
 from reelmend.stages.deflicker.priors import MID, PLANES, POINTS, SMALL, TONES, Sight, View, global_inputs  # noqa: E402
@@ -102,15 +103,16 @@ def test_training_and_the_stage_compute_the_same(frames, folder):
     import reelmend.stages.deflicker.networks as stage
 
     given = iter(seen)
-    original = stage.sight_of
+    original = stage.sight_of, stage.kept
     stage.sight_of = lambda *a: next(given)
+    stage.kept = lambda apart: 1.0  # training follows them all the way
     try:
         for frame in blank:
             item = Item(0, frame, frame, None, 1, (0, 0, SIZE[1], SIZE[0]), False)
             networks.push(item, None, frame, None, True)
         networks.flush()
     finally:
-        stage.sight_of = original
+        stage.sight_of, stage.kept = original
     assert len(got) == len(seen)
     # training keeps what it reads as float16
     assert np.abs(truth - seen_small(seen)).max() > 0.01, "the networks change nothing"
@@ -132,6 +134,16 @@ def test_toned_is_what_map_tones_does():
     expected = toned(x, torch.from_numpy(curves)[None], torch.from_numpy(gains)[None]).clamp(0, 1)[0].numpy()
     got = ops.map_tones(picture, change, gains=gains[:, None], color="rgb", depth=16, dither=False)
     np.testing.assert_allclose(np.moveaxis(got, 2, 0) / 65535, expected, atol=3e-4)
+
+
+def test_the_stage_tells_as_the_network_does_where_light_is_added(frames):
+    for kind in ("additive", "gain_gamma"):
+        seen = seen_by(flickering(frames, Draw(kind, 4, 1.0, "film", 0)), "film")
+        for k in (0, len(seen) // 2):
+            tones = global_inputs(seen, k)[1]
+            expected = drifts(torch.from_numpy(tones)[None])[0, :, 0].numpy()
+            np.testing.assert_allclose(trust.drifts(tones), expected, atol=1e-4)
+            assert (expected.mean() > 0.5) == (kind == "additive")
 
 
 def test_moved_is_what_warp_does():

@@ -76,12 +76,17 @@ class Brush:
         change: NDArray[np.float32] | None = None,
         gains: NDArray[np.float32] | None = None,
         light: Light | None = None,
+        response: NDArray[np.float32] | None = None,
     ) -> Frame:
-        """The frame with curves (`change`) or gains as ops.map_tones takes them, inside the region."""
+        """The frame with curves (`change`) or gains as ops.map_tones takes them, inside the region.
+
+        Gains act by a `response`, by that of `light`, or on what the curves give.
+        """
         fmt = frame.format
         if change is None:
             change = np.zeros((3, points_of(fmt)), np.float32)
-        response = light.response(change.shape[1]) if gains is not None and light is not None else None
+        if response is None and gains is not None and light is not None:
+            response = light.response(change.shape[1])
         x0, y0, x1, y1 = region
         whole = (x0, y0, x1, y1) == (0, 0, frame.width, frame.height)
         colour = frame.planes[: 1 if fmt.kind == "gray" else 3]

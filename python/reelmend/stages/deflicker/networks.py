@@ -25,9 +25,11 @@ from ...frame import Frame, VideoInfo
 from ..letterbox import Region
 from ..planes import composed, moved
 from . import paper
-from .apply import Brush, points_of
-from .item import Item
+from .apply import Brush
+from .item import Found, Item
+from .joined import Treated, enlarged, joined, toned
 from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
+from .trust import drifts, kept, local, uneven
 
 __all__ = [
     "PARTS",
@@ -109,20 +111,21 @@ class _Entry:
     """A frame in the window.
 
     frame   as equalised; let go when it is given out
-    base    as it was before, and the curves that equalised it (None: none), so that all is done to it at once
+    treated what was done to it before, so that all is done at once; let go with it
     acts    whether anything is to be done to it; `sure`: also what is hardly to be seen
     sight   what is known of it
+    found   what the first half knows of it
     toned   curves, gains and the small picture after them, once the global network has seen it
     """
 
     frame: Frame | None
-    base: Frame | None
-    change: Floats | None
+    treated: Treated | None
     shot: int
     region: Region
     acts: bool
     sure: bool
     sight: Sight
+    found: Found
     toned: _Toned | None = None
 
 
@@ -131,6 +134,7 @@ class _Toned:
     curves: Floats  # (3, knots)
     gains: Floats  # (3, rows, columns)
     small: Floats  # (3, *SMALL)
+    added: float  # whether light is added in the window, 0..1
 
 
 @dataclass(slots=True)
@@ -176,12 +180,12 @@ class Networks:
         is hardly to be seen.
         """
         assert item.source is not None
-        treated = frame.planes is not item.source.planes
+        acts = forced or frame.planes is not item.source.planes
         if self._paper is not None:
-            return [self._paper(item.source, table).replace(cut=frame.cut) if treated or forced else frame]
+            return [self._paper(item.source, table).replace(cut=frame.cut) if acts else frame]
         sight = sight_of(item.source, frame, item.region, table)
-        acts = treated or forced
-        self._window.append(_Entry(frame, item.frame, change, item.shot, item.region, acts, not forced, sight))
+        treated = Treated(item.source, item.found.gains, change)
+        self._window.append(_Entry(frame, treated, item.shot, item.region, acts, not forced, sight, item.found))
         return [self._next()] if len(self._window) - self._at > self._ahead else []
 
     def flush(self) -> list[Frame]:
@@ -202,7 +206,7 @@ class Networks:
             before = following = None  # nothing asks for motion
         self._past = self._done(entry, before, following)
         frame = self._past.frame
-        entry.frame = entry.base = None
+        entry.frame = entry.treated = None
         self._at += 1
         if self._at > PAST:
             self._window.popleft()
@@ -214,20 +218,23 @@ class Networks:
         sight = entry.sight
         if not entry.acts:
             return self._left(entry)
-        toned = self._tone(self._at)
+        said = self._tone(self._at)
         back = None if before is None else flow_to(sight.made, before.entry.sight.made)
         fore = None if following is None else flow_to(sight.made, following.sight.made)
-        gains, state = toned.gains, _blank(self._engines)
-        small = toned.small
+        gains, state = said.gains, _blank(self._engines)
+        small = said.small
         if "temporal" in self._engines:
             ahead = None if following is None or not following.acts else self._tone(self._at + 1).small
-            change, state = self._follow(toned.small, before, back, ahead, fore)
-            gains = np.clip((1 + gains) * np.exp(change), *_GAIN) - 1
-            small = toned.small * np.exp(_enlarged(change, SMALL))
+            change, state = self._follow(said.small, before, back, ahead, fore)
+            wide = enlarged(change, SMALL)
+            sure = 1 - (1 - said.added) * (1 - local(entry.found))
+            held = np.float32(max(sure, kept(said.small * np.expm1(wide))))
+            gains = np.clip((1 + gains) * np.exp(held * change), *_GAIN) - 1
+            small = said.small * np.exp(held * wide)
         off = small - sight.made.small
         if entry.sure or float(np.sqrt((off * off).mean())) >= _SEEN:
-            frame = self._retoned(entry, toned.curves, gains)
-            mid = _toned(sight.made.mid, toned.curves, gains)
+            frame = self._retoned(entry, said.curves, gains)
+            mid = toned(sight.made.mid, said.curves, gains)
         else:
             frame, small, mid = entry.frame, sight.made.small, sight.made.mid
         lost = sight.lost(mid)
@@ -246,10 +253,10 @@ class Networks:
         return _Past(entry, entry.frame, made.small, made.mid, left, _blank(self._engines), float(left.mean()))
 
     def _retoned(self, entry: _Entry, curves: Floats, gains: Floats) -> Frame:
-        """A frame equalised, and then by curves and gains, rounded once."""
-        assert entry.base is not None
-        change = _change(entry.change, curves, entry.base)
-        made = self.brush.retone(entry.base, entry.region, change, gains=np.ascontiguousarray(gains[:, None]))
+        """A frame as it came after all that was done to it, and then by curves and gains, rounded once."""
+        assert entry.treated is not None
+        change, field, response = joined(entry.treated, curves, gains)
+        made = self.brush.retone(entry.treated.base, entry.region, change, field, response=response)
         return made.replace(cut=True) if entry.frame is not None and entry.frame.cut else made
 
     def _tone(self, at: int) -> _Toned:
@@ -258,6 +265,7 @@ class Networks:
         if entry.toned is None:
             made = entry.sight.made.small
             curves, gains = np.zeros((3, 2), np.float32), np.zeros((3, SMALL[0] // 2, SMALL[1] // 2), np.float32)
+            added = 0.0
             if "global" in self._engines:
                 first = at
                 while first > 0 and at - first < PAST and _together(self._window[first - 1], entry):
@@ -270,7 +278,12 @@ class Networks:
                 grid, tones = global_inputs([self._window[k].sight for k in range(first, end)], at - first)
                 said = self._engines["global"].run({"grid": grid[None], "tones": tones[None, :, None, None]})
                 curves, gains = said["curves"][0, :, :, 0], said["gains"][0]
-            entry.toned = _Toned(curves, gains, _toned(made, curves, gains))
+                adds = drifts(tones)
+                added = float(adds.mean())
+                sure = 1 - (1 - adds) * (1 - uneven(entry.found))
+                held = np.maximum(sure, kept(toned(made, curves, gains) - made)).astype(np.float32)
+                curves, gains = curves * held[:, None], gains * held[:, None, None]
+            entry.toned = _Toned(curves, gains, toned(made, curves, gains), added)
         return entry.toned
 
     def _follow(
@@ -306,10 +319,10 @@ class Networks:
             both = moved(np.concatenate([before.mid, before.lost]), back)
             past, past_lost = both[:3], both[3:]
         then, then_lost = mid, np.concatenate([nothing, nothing])
-        toned = None
+        then_said = None
         if following is not None and fore is not None:
-            toned = self._tone(self._at + 1)
-            light = _toned(following.sight.made.mid, toned.curves, toned.gains)
+            then_said = self._tone(self._at + 1)
+            light = toned(following.sight.made.mid, then_said.curves, then_said.gains)
             ahead_lost = following.sight.lost(light)
             if float(left.mean()) <= _MORE * float(ahead_lost.max(axis=0).mean()):
                 return frame, mid, left
@@ -325,8 +338,8 @@ class Networks:
         terms = [(frame, np.zeros((2, *MID), np.float32), weights[0])]
         if before is not None and back is not None and weights[1].any():
             terms.append((before.frame, back, weights[1]))
-        if toned is not None and fore is not None and following is not None and weights[2].any():
-            ahead = self._retoned(following, toned.curves, toned.gains)
+        if then_said is not None and fore is not None and following is not None and weights[2].any():
+            ahead = self._retoned(following, then_said.curves, then_said.gains)
             terms.append((ahead, fore, weights[2]))
         if len(terms) == 1:
             return frame, mid, left
@@ -353,26 +366,3 @@ def _blank(engines: dict[str, Engine]) -> Floats:
     if "temporal" not in engines:
         return np.zeros((1, SMALL[0] // 2, SMALL[1] // 2), np.float32)
     return np.zeros(engines["temporal"].inputs["state"][1:], np.float32)
-
-
-def _enlarged(planes: Floats, size: tuple[int, int]) -> Floats:
-    made: Floats = np.stack([ops.resize(np.ascontiguousarray(p), size, filter="bilinear") for p in planes])
-    return made
-
-
-def _toned(picture: Floats, curves: Floats, gains: Floats) -> Floats:
-    """A picture (3, rows, columns) as map_tones makes it of large ones."""
-    at = np.clip(picture, 0, 1)
-    knots = np.linspace(0, 1, curves.shape[1])
-    curved = np.stack([p + np.interp(x, knots, c) for p, x, c in zip(picture, at, curves, strict=True)])
-    made: Floats = (curved * (1 + _enlarged(gains, (picture.shape[1], picture.shape[2])))).astype(np.float32)
-    return np.clip(made, 0, 1)
-
-
-def _change(first: Floats | None, curves: Floats, frame: Frame) -> Floats:
-    """What curves add after others that add `first`, together, as ops.map_tones takes it."""
-    x = np.linspace(0, 1, points_of(frame.format))
-    knots = np.linspace(0, 1, curves.shape[1])
-    if first is None:
-        first = np.zeros((3, len(x)), np.float32)
-    return np.stack([f + np.interp(x + f, knots, c) for f, c in zip(first, curves, strict=True)]).astype(np.float32)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "SHARE_OFF",
+    "SHARE_ON",
     "SIDE",
     "PatchEvidence",
     "bins_of",
@@ -30,7 +32,7 @@ _SMALLEST = 0.008  # log light: a change of a block that counts
 _TYPICAL = 0.010  # log light: a typical change that is seen
 _RETURN = -0.25  # correlation of a change with the next
 _MOST = 0.5  # of the frames
-_SHARE_ON, _SHARE_OFF = 0.13, 0.05
+SHARE_ON, SHARE_OFF = 0.13, 0.05
 _SHARE_BANDED = 0.17  # where there are bands: what they leave in dark and clipped parts looks like jitter
 _SHARE_FEW = 0.25  # while there are fewer than _FEW changes
 SHORTEST, _FEW = 10, 24
@@ -50,19 +52,19 @@ class PatchEvidence:
         return self.changes >= SHORTEST and self.share >= self._least(banded)
 
     def _least(self, banded: bool) -> float:
-        least = _SHARE_BANDED if banded else _SHARE_ON
+        least = _SHARE_BANDED if banded else SHARE_ON
         return max(least, _SHARE_FEW) if self.changes < _FEW else least
 
     @property
     def is_gone(self) -> bool:
-        return self.changes >= SHORTEST and self.share < _SHARE_OFF
+        return self.changes >= SHORTEST and self.share < SHARE_OFF
 
     def confidence(self, banded: bool) -> float:
         """0.5 where it counts as there, 1 where it is beyond doubt."""
         if self.changes < SHORTEST:
             return 0.0
         value = 0.5 + (self.share - self._least(banded)) * 2.5
-        return float(np.clip(value, 0.0, 1.0)) if self.share >= _SHARE_OFF else 0.0
+        return float(np.clip(value, 0.0, 1.0)) if self.share >= SHARE_OFF else 0.0
 
     @property
     def reach(self) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ __all__ = [
     "MID",
     "NEAR",
     "PLANES",
+    "RANKS",
     "RGB_PLANES",
     "SMALL",
     "TONES",
