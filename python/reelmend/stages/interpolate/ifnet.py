@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,13 +16,12 @@ from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
-from ..planes import moved
 from .synthesis import Between, Synthesiser, View, sigmoid
 from .ways import Ways
 
 __all__ = ["IFNet"]
 
-_FLOATS = 3 * 3 + 4 * 4 + 3 * 3 + 3 * 1  # a pixel: three views, flows, pictures warped and made, masks and weights
+_FLOATS = 3 * 3 + 4 * 4 + 3 * 1 + 3 * 1  # a pixel: three views, flows, the picture made, masks and weights
 _HIDDEN = 4  # times what a block is given: what its engine holds
 
 
@@ -75,7 +75,7 @@ class IFNet(Synthesiser):
             int(self.network.part(name).inputs[0].shape[1]) / shrink**2
             for name, shrink in zip(self._blocks, self._shrinks, strict=True)
         ]
-        floats = _FLOATS + 5 * self._seen + 2 * self._feature + max(given) + _HIDDEN * sum(given)
+        floats = _FLOATS + 3 * self._seen + 2 * self._feature + max(given) + _HIDDEN * sum(given)
         return 8 * self.network.parameters + math.ceil(4 * rows * columns * floats)
 
     @property
@@ -122,11 +122,14 @@ class IFNet(Synthesiser):
         a, b = pair.a, pair.b
         x = empty(tuple(shape), np.float32, a.picture)
         into = iter(x[0])
-        for of_a, of_b in ((a.picture, b.picture), (a.seen, b.seen)):
-            if of_a is None:
+        for planes, way in ((a.picture, 0), (b.picture, 2), (a.seen, 0), (b.seen, 2)):
+            if planes is None:
                 continue
-            _shrunk(of_a if flow is None else moved(of_a, flow[:2]), into)
-            _shrunk(of_b if flow is None else moved(of_b, flow[2:]), into)
+            if flow is None:
+                _shrunk(planes, into)
+            else:
+                targets = list(islice(into, int(planes.shape[0])))
+                ops.warp_shrunk(list(planes), flow[way : way + 2], shrink, out=targets)
         next(into)[...] = t
         if flow is not None:
             _shrunk(mask, into)
