@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +149,20 @@ def test_graphs_give_in_onnx_what_torch_gives(recognised: Any, agrees: Any, part
     """Levels 4 and 3 differ from level 5 in widths alone."""
     (graph,) = [g for g in recognised.graphs if g.part.name == part]
     agrees(graph, SIZES.get(part, (32, 64)))
+
+
+@pytest.mark.extra("rtx")
+def test_tensorrt_rtx_builds_every_part(recognised: Any, tmp_path: Path) -> None:
+    from reelmend.engines.network import Network
+    from reelmend.engines.tensorrt import check_builds
+    from reelmend.networks.tracing import finished, traced
+
+    parts = {}
+    for graph in recognised.graphs:
+        name = f"{graph.part.name}.onnx"
+        (tmp_path / name).write_bytes(finished(traced(graph), "dain", graph.part.name, "fp32"))
+        parts[graph.part.name] = replace(graph.part, files={"fp32": name})
+    assert check_builds(Network("dain", "interpolate", "dain", parts, folder=tmp_path), (75, 120)) == []
 
 
 def test_the_flow_is_the_public_one(state: dict[str, Any], recognised: Any) -> None:

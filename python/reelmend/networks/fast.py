@@ -1,4 +1,4 @@
-"""The family "fast": new frames by our own dense search, corrected from coarse to fine by three small blocks.
+"""The family "fast": new frames by our own dense search, corrected by two small blocks and joined by a third.
 
 After IFNet (Huang et al., "Real-Time Intermediate Flow Estimation for Video Frame Interpolation", ECCV 2022), whose
 blocks begin with no motion at all and must find it; these begin with what the stage has searched already.
@@ -9,14 +9,17 @@ g is a backward warp, bilinear, its border repeated; cat joins channels; flows a
     E_0, E_1 = encode(I_0), encode(I_1)                             once a frame, in a quarter of the size
     W = the ways of the pair at t, on that grid (stages/interpolate/ways.py): F_0, F_1 = by_a a_to + (1 - by_a) b_to
     D = (b_to_a - a_to_a, b_to_b - a_to_b), how far both searches differ;  M = log((1 - t) / t)
-    for each block k with its shrink s (4, 2, 1):
+    for each correcting block k with its shrink s (4, 2):
         x = g(I_0, F_0), g(I_1, F_1) shrunk to 1/s, with t, M, (F_0, F_1) / s
-        block 0 is given cat(x, by_a, D / s, g(E_0, F_0), g(E_1, F_1)), others cat(x, feature enlarged)
-        flow, mask, and feature or, of the last, residual = block k(...)
+        block 0 is given cat(x, by_a, D / s, g(E_0, F_0), g(E_1, F_1)), block 1 cat(x, feature enlarged)
+        flow, mask, feature = block k(...)
         (F_0, F_1) = (F_0, F_1) + s flow;  M = M + mask                 on the grid of 1/s
-    I_t = m g(I_0, F_0) + (1 - m) g(I_1, F_1) + residual, m = 1 / (1 + exp(-M))
+    six pictures of full size: g(I_0, a_to_a), g(I_1, a_to_b), g(I_0, b_to_a), g(I_1, b_to_b), g(I_0, F_0), g(I_1, F_1)
+    I_t, by_a = join(cat(the six, by_a, t, M, (F_0, F_1), feature))
 
-What is carried is enlarged to the next grid bilinearly, without aligned corners; shrinking is bilinear too.
+The last weighs the six anew for each pixel, beginning with the weights that the search gives them (and M, to the last
+two), and adds a residual. What is carried is enlarged to the next grid bilinearly, without aligned corners; shrinking
+is bilinear too.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..engines.network import Part, Port
@@ -32,33 +36,38 @@ from .family import Family, Graph, Recognised, State
 from .fitting import fitted, shape_of
 from .ifnet import Residual
 
-__all__ = ["FAST", "SHRINKS", "Block", "Encoder", "Fast", "Sizes"]
+__all__ = ["FAST", "SHRINKS", "Block", "Encoder", "Fast", "Join", "Sizes"]
 
-SHRINKS = (4, 2, 1)
-MULTIPLE = 16  # the finest shrink that the first block's input is halved twice after
-COMMON = 3 + 3 + 1 + 1 + 4  # both pictures, time, mask, flows
+SHRINKS = (4, 2)  # of the blocks that correct
+MULTIPLE = 16  # the coarsest shrink, whose block halves its input twice
+_COMMON = 3 + 3 + 1 + 1 + 4  # both pictures, time, mask, flows
 _FIRST = 1 + 4  # by_a and D
 _TOLD = 5  # channels of a block's output that are flows and mask
-_RESIDUAL = 3
+_SEEN = 6 * 3  # of the six pictures
+_JOINED = _SEEN + 1 + 1 + 1 + 4  # and by_a, time, mask, flows
+_WEIGHTS, _RESIDUAL = 6, 3
+_HALF = 0.5  # of all weight that the corrected pictures begin with
+_LEAST = 1e-4
 
 
 class Sizes:
-    """Channels of the blocks, their layers, features handed on, features of the encoder."""
+    """Channels of the three blocks, their layers, features handed on, features of the encoder."""
 
     def __init__(self, widths: Sequence[int], layers: Sequence[int], feature: int, seen: int) -> None:
         self.widths, self.layers = tuple(widths), tuple(layers)
         self.feature, self.seen = feature, seen
 
     def inputs(self, block: int) -> int:
-        return COMMON + (self.feature if block else _FIRST + 2 * self.seen)
+        if block == len(SHRINKS):
+            return _JOINED + self.feature
+        return _COMMON + (self.feature if block else _FIRST + 2 * self.seen)
 
     def outputs(self, block: int) -> int:
-        return _TOLD + (_RESIDUAL if block == len(SHRINKS) - 1 else self.feature)
+        return _WEIGHTS + _RESIDUAL if block == len(SHRINKS) else _TOLD + self.feature
 
 
-class Block(nn.Module):
-    """x (n, inputs, h, w), h and w multiples of 4, to flow (n, 4, h, w) in pixels of x, mask (n, 1, h, w), and what is
-    left of its outputs."""
+class _Body(nn.Module):
+    """x (n, inputs, h, w), h and w multiples of 4, to (n, outputs, h, w), by way of a quarter of the size."""
 
     def __init__(self, inputs: int, width: int, layers: int, outputs: int) -> None:
         super().__init__()
@@ -70,10 +79,36 @@ class Block(nn.Module):
         )
         self.convblock = nn.Sequential(*(Residual(width) for _ in range(layers)))
         self.lastconv = nn.Sequential(nn.Conv2d(width, 16 * outputs, 1), nn.PixelShuffle(4))
+        last: Any = self.lastconv[0]  # silent at first: training begins at the search
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def told(self, x: Tensor) -> Any:
+        return self.lastconv(self.convblock(self.conv0(x)))
+
+
+class Block(_Body):
+    """To flow (n, 4, h, w) in pixels of x, mask (n, 1, h, w) and feature."""
 
     def forward(self, x: Tensor) -> tuple[Any, Any, Any]:
-        out = self.lastconv(self.convblock(self.conv0(x)))
+        out = self.told(x)
         return out[:, :4], out[:, 4:_TOLD], out[:, _TOLD:]
+
+
+class Join(_Body):
+    """To the picture (n, 3, h, w), and how much of it is the first picture's (n, 1, h, w)."""
+
+    def forward(self, x: Tensor) -> tuple[Any, Any]:
+        out = self.told(x)
+        by_a, t, mask = (x[:, k : k + 1] for k in range(_SEEN, _SEEN + 3))
+        share = torch.sigmoid(mask)
+        searched = [by_a * (1 - t), by_a * t, (1 - by_a) * (1 - t), (1 - by_a) * t]
+        begun = torch.cat([(1 - _HALF) * w for w in searched] + [_HALF * share, _HALF * (1 - share)], 1)
+        weights = torch.softmax(torch.log(begun + _LEAST) + out[:, :_WEIGHTS], 1)
+        picture = out[:, _WEIGHTS:]
+        for k in range(_WEIGHTS):
+            picture = picture + weights[:, k : k + 1] * x[:, 3 * k : 3 * k + 3]
+        return picture, weights[:, 0:1] + weights[:, 2:3] + weights[:, 4:5]
 
 
 class Encoder(nn.Module):
@@ -94,19 +129,17 @@ class Encoder(nn.Module):
 
 
 class Fast(nn.Module):
-    """All parts, as they are trained together. Its blocks say nothing at first: training begins at the search."""
+    """All parts, as they are trained together."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.encode = Encoder(sizes.seen)
-        for k in range(len(SHRINKS)):
-            block = Block(sizes.inputs(k), sizes.widths[k], sizes.layers[k], sizes.outputs(k))
-            last: Any = block.lastconv[0]
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-            self.add_module(f"block{k}", block)
+        for k in range(len(SHRINKS) + 1):
+            kind = Block if k < len(SHRINKS) else Join
+            made = kind(sizes.inputs(k), sizes.widths[k], sizes.layers[k], sizes.outputs(k))
+            self.add_module(f"block{k}" if kind is Block else "join", made)
 
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[Any]:
         return [self.get_submodule(f"block{k}") for k in range(len(SHRINKS))]
 
 
@@ -116,16 +149,14 @@ class _Fast(Family):
     name = "fast"
 
     def matches(self, data: Any, state: State) -> bool:
-        return "encode.layers.0.weight" in state and "block0.lastconv.0.weight" in state
+        return "encode.layers.0.weight" in state and "join.lastconv.0.weight" in state
 
     def recognise(self, data: Any, state: State) -> Recognised:
-        net = fitted(Fast(_sizes(state)), state, "fast")
-        graphs = [Graph(net.encode.eval(), _encode(shape_of(state, "encode.layers.4.weight")[0]))]
-        for k, block in enumerate(net.blocks()):
-            inputs, outputs = (
-                shape_of(state, f"block{k}.{n}.weight")[axis] for n, axis in (("conv0.0", 1), ("lastconv.0", 0))
-            )
-            graphs.append(Graph(block.eval(), _part(k, inputs, outputs // 16 - _TOLD)))
+        sizes = _sizes(state)
+        net = fitted(Fast(sizes), state, "fast")
+        graphs = [Graph(net.encode, _encode(sizes.seen))]
+        graphs += [Graph(block, _block(k, sizes)) for k, block in enumerate(net.blocks())]
+        graphs.append(Graph(net.join, _join(sizes)))
         return Recognised(
             family=self.name,
             task="interpolate",
@@ -137,13 +168,13 @@ class _Fast(Family):
 
 def _sizes(state: State) -> Sizes:
     widths, layers = [], []
-    for k in range(len(SHRINKS)):
-        width = shape_of(state, f"block{k}.conv0.2.weight")
+    for name in (*(f"block{k}" for k in range(len(SHRINKS))), "join"):
+        width = shape_of(state, f"{name}.conv0.2.weight")
         if not width:
-            raise CheckpointError(f"fast: block{k}.conv0.2.weight is missing; expected {len(SHRINKS)} blocks")
+            raise CheckpointError(f"fast: {name}.conv0.2.weight is missing; expected blocks 0, 1 and join")
         widths.append(width[0])
-        layers.append(sum(1 for name in state if name.startswith(f"block{k}.convblock.") and name.endswith(".beta")))
-    feature = shape_of(state, "block0.lastconv.0.weight")[0] // 16 - _TOLD
+        layers.append(sum(1 for key in state if key.startswith(f"{name}.convblock.") and key.endswith(".beta")))
+    feature = (shape_of(state, "block0.lastconv.0.weight") or (16 * (_TOLD + 8),))[0] // 16 - _TOLD
     return Sizes(widths, layers, feature, (shape_of(state, "encode.layers.4.weight") or (8,))[0])
 
 
@@ -152,15 +183,19 @@ def _encode(seen: int) -> Part:
     return Part("encode", (Port("picture", (1, 3, "h", "w")),), (features,), multiple=4)
 
 
-def _part(k: int, inputs: int, rest: int) -> Part:
-    x = Port("x", (1, inputs, "h", "w"), "features", (-1.0, 1.0))
-    last = "residual" if k == len(SHRINKS) - 1 else "feature"
+def _block(k: int, sizes: Sizes) -> Part:
+    x = Port("x", (1, sizes.inputs(k), "h", "w"), "features", (-1.0, 1.0))
     outputs = (
         Port("flow", (1, 4, "h", "w"), "flow", (-8.0, 8.0)),
         Port("mask", (1, 1, "h", "w"), "features", (-8.0, 8.0)),
-        Port(last, (1, rest, "h", "w"), "features", (-1.0, 1.0)),
+        Port("feature", (1, sizes.feature, "h", "w"), "features", (-1.0, 1.0)),
     )
     return Part(f"block{k}", (x,), outputs, multiple=4)
+
+
+def _join(sizes: Sizes) -> Part:
+    x = Port("x", (1, sizes.inputs(len(SHRINKS)), "h", "w"), "features", (0.0, 1.0))
+    return Part("join", (x,), (Port("picture", (1, 3, "h", "w")), Port("by_a", (1, 1, "h", "w"), "mask")), multiple=4)
 
 
 FAST = _Fast()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from .. import ops
 from ..frame import Array, Frame
+from ..ops._dispatch import empty
 from .letterbox import Region
 
-__all__ = ["composed", "crop", "cropped", "groups", "moved"]
+__all__ = ["composed", "crop", "cropped", "groups", "moved", "resize_into", "resized"]
 
 _TOGETHER = 4  # planes that are warped in one pass
 
@@ -45,6 +48,21 @@ def moved(planes: Array, flow: Array, *, taps: Array | None = None, border: str 
         else:
             ops.adaptive_warp(some, flow, taps, out=target)
     return out
+
+
+def resized(planes: Array, size: tuple[int, ...]) -> Array:
+    """Each of float32 planes (n, rows, columns) in another size, bilinear; they themselves if they have it."""
+    if tuple(planes.shape[1:]) == tuple(size):
+        return planes
+    out = empty((int(planes.shape[0]), *size), np.float32, planes)
+    resize_into(planes, out)
+    return out
+
+
+def resize_into(planes: Array, targets: Iterable[Array]) -> None:
+    """Each plane in the size of the next of these, bilinear; an iterator of more goes on after them."""
+    for plane, target in zip(planes, targets, strict=False):
+        ops.resize(plane, out=target)
 
 
 def composed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -52,20 +52,28 @@ def corrected(net: Fast, batch: Batch) -> list[Tensor]:
     found = [fetched(e, f / GRID, batch.at / GRID) for e, f in zip(seen, flow.chunk(2, 1), strict=True)]
     rest = torch.cat([by_a, apart, *found], 1)
     early = []
+    pictures: Any = ()
     for k, (block, shrink) in enumerate(zip(net.blocks(), SHRINKS, strict=True)):
         at = (size[0] // shrink, size[1] // shrink)
         both = zip((batch.a, batch.b), resized(flow, size).chunk(2, 1), strict=True)
         pictures = [resized(fetched(p, f, batch.at), at) for p, f in both]
         flow, mask, rest = (resized(v, at) for v in (flow, mask, rest))
         if k:
-            share = torch.sigmoid(mask)
-            early.append(share * pictures[0] + (1 - share) * pictures[1])
+            early.append(_mixed(mask, pictures))
         x = torch.cat([*pictures, t.expand_as(mask), mask, flow / shrink, rest], 1)
         more, change, rest = block(x)
         flow, mask = flow + shrink * more, mask + change
+    flow, mask, rest, ways, by_a = (resized(v, size) for v in (flow, mask, rest, ways, by_a))
+    flows = [*ways.split(2, 1), *flow.split(2, 1)]
+    pictures = [fetched((batch.a, batch.b)[k % 2], f, batch.at) for k, f in enumerate(flows)]
+    early.append(_mixed(mask, pictures[4:]))
+    x = torch.cat([*pictures, by_a, t.expand_as(mask), mask, flow, rest], 1)
+    return [net.join(x)[0], *early]
+
+
+def _mixed(mask: Tensor, pictures: Sequence[Tensor]) -> Tensor:
     share = torch.sigmoid(mask)
-    a, b = fetched(batch.a, flow[:, :2], batch.at), fetched(batch.b, flow[:, 2:], batch.at)
-    return [share * a + (1 - share) * b + rest, *early]
+    return share * pictures[0] + (1 - share) * pictures[1]
 
 
 class _Fast(Chain):
@@ -76,10 +84,8 @@ class _Fast(Chain):
     def __init__(self, given: Mapping[str, Any]) -> None:
         lists = [given.get(name) for name in ("widths", "layers")]
         whole = set(given) == {"widths", "layers", "feature", "seen"}
-        if not whole or not all(isinstance(v, list) and len(v) == len(SHRINKS) for v in lists):
-            raise OptionError(
-                f"network has {dict(given)}; expected widths and layers of {len(SHRINKS)} blocks, feature and seen"
-            )
+        if not whole or not all(isinstance(v, list) and len(v) == len(SHRINKS) + 1 for v in lists):
+            raise OptionError(f"network has {dict(given)}; expected widths and layers of three blocks, feature, seen")
         self.sizes = Sizes(given["widths"], given["layers"], given["feature"], given["seen"])
 
     def network(self) -> nn.Module:

@@ -1,7 +1,8 @@
 """The task "interpolate": networks that make a picture between two others, beginning with what the stage has searched.
 
-[network] names the family, one of `chains.CHAINS`, and its sizes. Losses are of Laplacian pyramids, as Niklaus and Liu,
-"Context-aware Synthesis for Video Frame Interpolation", CVPR 2018, and Huang et al., "RIFE", ECCV 2022, have them.
+[network] names the family, one of `chains.CHAINS`, and its sizes. Errors count by their logarithm, as PSNR has them: a
+picture that is nearly right asks for as much care as one that is far off. With them, for what is sharp, go those of
+Laplacian pyramids, as Niklaus and Liu, "Context-aware Synthesis for Video Frame Interpolation", CVPR 2018, has them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .task import Task
 __all__ = ["Interpolate"]
 
 _EARLY = 0.2  # weight of each picture that is made before the last
+_FLOOR = 3e-5  # of mean squares: below 45 dB less care is asked for
 _FIGURES, _BATCHES = 16, 20  # patches of a batch that figures are taken of, and how many of these
 
 
@@ -59,7 +61,8 @@ class Interpolate(Task):
     def loss(self, network: nn.Module, rng: np.random.Generator) -> Tensor:
         batch = drawn(self.moments, self.recipe.schedule.batch, self.recipe.schedule.patch, rng, self.device)
         made, *others = self.chain.made(network, batch)
-        total = laplacian(made, batch.truth)
+        error = (made - batch.truth).square().mean((1, 2, 3))
+        total = torch.log(error + _FLOOR).mean() + laplacian(made, batch.truth)
         for picture in others:
             total = total + _EARLY * laplacian(picture, resized(batch.truth, (picture.shape[2], picture.shape[3])))
         return total

@@ -22,8 +22,8 @@ from .ways import Ways, spread
 __all__ = ["DAIN"]
 
 _PUBLISHED = 24.0e6  # weights, of layers that hold
-_HIDDEN = 1150  # float32 channels in full size in all engines, beside what the synthesis joins, and
-_LEAST_HIDDEN = 160  # what any network's hold
+_HIDDEN = 1650  # float32 channels in full size in all engines, beside what the synthesis joins, and
+_LEAST_HIDDEN = 330  # what any network's hold
 _FLOATS = 4 + 2 * 16 + 36  # a pixel: the flows and taps of a pair, and what is made of them but for context
 _PYRAMID = 3.6  # a pixel: features of all levels
 _INSIDE = 0.9999  # of a place's bilinear weights: with less in the picture, it is taken to lie outside
@@ -86,8 +86,8 @@ class DAIN(Synthesiser):
         levels = _PYRAMID if self._levels else 0
         hidden = joined + _LEAST_HIDDEN + _HIDDEN * math.sqrt(weights / _PUBLISHED)
         floats = _FLOATS + 3 * (3 + 1 + context + levels) + 2 * context + hidden
-        # weights are held as they were read and as they are run; each engine keeps its memory while others run
-        return 8 * weights + math.ceil(4 * rows * columns * floats)
+        # weights are held as they were read, and twice as they are run; each engine keeps its memory while others run
+        return 12 * weights + math.ceil(4 * rows * columns * floats)
 
     def pair(self, a: View, b: View, ways: Ways) -> _Pair:
         for view in (a, b):

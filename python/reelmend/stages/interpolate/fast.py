@@ -4,7 +4,7 @@ the chain."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,8 +15,8 @@ from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
-from ..planes import moved
-from .synthesis import Between, Synthesiser, View, sigmoid
+from ..planes import moved, resize_into, resized
+from .synthesis import Between, Synthesiser, View
 from .ways import Ways
 
 __all__ = ["Fast"]
@@ -33,7 +33,7 @@ class _Pair:
 
 
 class Fast(Synthesiser):
-    """Blocks that correct flows and say how much of each picture is to be seen, and what of neither.
+    """Blocks that correct flows, and one that joins what lies along them and along those of the search.
 
     scale  1, 1/2 or 1/4: the size, in parts of its own, in which a picture is looked at. For large pictures
     """
@@ -61,14 +61,13 @@ class Fast(Synthesiser):
 
     def sizes(self, size: Size) -> Mapping[str, Size]:
         seen = {"encode": (size[0] // self._times, size[1] // self._times)}
-        return seen | {n: (size[0] // s, size[1] // s) for n, s in zip(self._blocks, self._shrinks, strict=True)}
+        parts = zip((*self._blocks, "join"), (*self._shrinks, self._times), strict=True)
+        return seen | {name: (size[0] // s, size[1] // s) for name, s in parts}
 
     def memory(self, width: int, height: int) -> int:
         rows, columns = self.padded((height, width))
-        given = [
-            int(self.network.part(name).inputs[0].shape[1]) / shrink**2
-            for name, shrink in zip(self._blocks, self._shrinks, strict=True)
-        ]
+        parts = zip((*self._blocks, "join"), (*self._shrinks, self._times), strict=True)
+        given = [int(self.network.part(name).inputs[0].shape[1]) / shrink**2 for name, shrink in parts]
         floats = _FLOATS + max(given) + _HIDDEN * sum(given)
         return 8 * self.network.parameters + math.ceil(4 * rows * columns * floats)
 
@@ -76,26 +75,27 @@ class Fast(Synthesiser):
         for view in (a, b):
             if view.seen is None:
                 at = self.sizes(self.padded(view.size))["encode"]
-                small = view.picture if self._times == 1 else _resized(view.picture, at)
+                small = view.picture if self._times == 1 else resized(view.picture, at)
                 (view.seen,) = self.engines(view.size)["encode"].run({"picture": small[None]})["features"]
         return _Pair(a, b, ways)
 
     def at(self, pair: _Pair, t: float) -> Between:
         a, b = pair.a, pair.b
+        both = (a.picture, b.picture)
         size = (int(a.picture.shape[1]), int(a.picture.shape[2]))
         engines = self.engines(a.size)
-        flow, rest = self._begun(pair, t)
+        ways, by_a, flow, rest = self._begun(pair, t)
         mask: Any = math.log((1 - t) / t)
         for k, (name, shrink) in enumerate(zip(self._blocks, self._shrinks, strict=True)):
             at = (size[0] // shrink, size[1] // shrink)
             x = empty(tuple(engines[name].inputs["x"]), np.float32, a.picture)
             into = x[0]
-            ops.warp_shrunk(list(a.picture), flow[:2], shrink, out=list(into[:3]))
-            ops.warp_shrunk(list(b.picture), flow[2:], shrink, out=list(into[3:6]))
+            for c, picture in enumerate(both):
+                ops.warp_shrunk(list(picture), flow[2 * c : 2 * c + 2], shrink, out=list(into[3 * c : 3 * c + 3]))
             into[6] = t
             if k:
-                mask, flow = _resized(mask, at), _resized(flow, at)
-                _shrunk(rest, into[12:])
+                mask, flow = resized(mask, at), resized(flow, at)
+                resize_into(rest, into[12:])
             else:
                 into[12:] = rest
             into[7] = mask if k == 0 else mask[0]
@@ -103,20 +103,23 @@ class Fast(Synthesiser):
             out = engines[name].run({"x": x})
             flow = flow + out["flow"][0] * np.float32(shrink)
             mask = out["mask"][0] + mask
-            rest = out["feature" if "feature" in out else "residual"][0]
-        flow, mask, rest = (_resized(v, size) for v in (flow, mask, rest))
-        by_a = sigmoid(mask[0])
-        made = ops.empty_like(a.picture)
-        ops.warp_blend(list(a.picture), list(b.picture), flow[:2], flow[2:], by_a, out=list(made))
-        made += rest
+            rest = out["feature"][0]
+        x = empty(tuple(engines["join"].inputs["x"]), np.float32, a.picture)
+        into = x[0]
+        for k, way in enumerate((*ways, flow[:2], flow[2:])):
+            ops.warp_shrunk(list(both[k % 2]), way, self._times, out=list(into[3 * k : 3 * k + 3]))
+        into[19] = t
+        for planes, first in ((by_a[None], 18), (mask, 20), (flow, 21), (rest, 25)):
+            resize_into(planes, into[first : first + len(planes)])
+        out = engines["join"].run({"x": x})
+        made, share = resized(out["picture"][0], size), resized(out["by_a"][0], size)[0]
         rows, columns = a.size
-        return Between(
-            made[:, :rows, :columns], flow[:2, :rows, :columns], flow[2:, :rows, :columns], by_a[:rows, :columns]
-        )
+        to = resized(flow, size)[:, :rows, :columns]
+        return Between(made[:, :rows, :columns], to[:2], to[2:], share[:rows, :columns])
 
-    def _begun(self, pair: _Pair, t: float) -> tuple[Array, Array]:
-        """The flows that the search found, (4, rows, columns) on the first block's grid, in pixels of the picture; and
-        what else the first block is given."""
+    def _begun(self, pair: _Pair, t: float) -> tuple[list[Array], Array, Array, Array]:
+        """On the first block's grid: the four ways that the search found, in pixels of the picture; how much to believe
+        the first picture's; the flows that the blocks begin with, (4, rows, columns); what else the first is given."""
         a, b = pair.a, pair.b
         way = pair.ways.at(t)
         grid = tuple(-(-n // self._shrinks[0]) for n in a.size)
@@ -125,8 +128,8 @@ class Fast(Synthesiser):
         unit = ops.beside(unit.reshape(2, 1, 1), way.by_a)
         every = empty((9, rows, columns), np.float32, way.by_a)
         for k, found in enumerate(way[:4]):
-            every[2 * k : 2 * k + 2, : grid[0], : grid[1]] = _resized(found * unit, grid)
-        every[8, : grid[0], : grid[1]] = _resized(way.by_a[None], grid)[0]
+            every[2 * k : 2 * k + 2, : grid[0], : grid[1]] = resized(found * unit, grid)
+        every[8, : grid[0], : grid[1]] = resized(way.by_a[None], grid)[0]
         _edged(every, grid)
         by_a, by_b = every[8], 1 - every[8]
         flow = every[:4] * by_a + every[4:8] * by_b
@@ -137,27 +140,13 @@ class Fast(Synthesiser):
         for k, view in enumerate((a, b)):
             seen = moved(view.seen, flow[2 * k : 2 * k + 2] * shrink)
             rest[5 + k * len(seen) : 5 + (k + 1) * len(seen)] = seen
-        return flow, rest
+        return [every[k : k + 2] for k in range(0, 8, 2)], by_a, flow, rest
 
 
-def _edged(planes: Array, size: Sequence[int]) -> None:
+def _edged(planes: Array, size: tuple[int, ...]) -> None:
     """Fill what lies beyond this size with its last row and column."""
     rows, columns = size
     if rows < planes.shape[1]:
         planes[:, rows:] = planes[:, rows - 1 : rows]
     if columns < planes.shape[2]:
         planes[:, :, columns:] = planes[:, :, columns - 1 : columns]
-
-
-def _shrunk(planes: Array, into: Any) -> None:
-    """Each plane in the size of the next of others, bilinear without aligned corners."""
-    for plane, target in zip(planes, into, strict=True):
-        ops.resize(plane, out=target)
-
-
-def _resized(planes: Array, size: tuple[int, ...]) -> Array:
-    if tuple(planes.shape[1:]) == tuple(size):
-        return planes
-    out = empty((int(planes.shape[0]), *size), np.float32, planes)
-    _shrunk(planes, out)
-    return out

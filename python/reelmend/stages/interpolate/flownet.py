@@ -16,8 +16,8 @@ from ... import ops
 from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array, Frame
-from ...ops._dispatch import empty
 from ..letterbox import Region
+from ..planes import resized
 from .estimate import Estimator, Motion, picture_of
 from .opened import Opened
 
@@ -87,7 +87,7 @@ class FlowNet(Estimator):
         size = (y1 - y0, x1 - x0)
         largest, *others = _pyramid(size)
         picture = picture_of(frame, region, largest)
-        return _Pyramid(size, [picture, *(_resized(picture, other) for other in others)])
+        return _Pyramid(size, [picture, *(resized(picture, other) for other in others)])
 
     def match(self, a: _Pyramid, b: _Pyramid) -> Array:
         return self._flows(a, b)[0]
@@ -120,8 +120,8 @@ class FlowNet(Estimator):
                 ops.beside(np.zeros(level.estimator.inputs[name][1:], np.float32), a) for name in ("last", "carried")
             )
         else:
-            last, carried = _resized(flow, grid) * np.float32(2), _resized(carry, grid)
-            full = _resized(last, level.size)
+            last, carried = resized(flow, grid) * np.float32(2), resized(carry, grid)
+            full = resized(last, level.size)
             a, b = _moved(a, full[:2]), _moved(b, full[2:])
         seen = [level.features.run({"picture": x[None]})["features"] for x in (a, b)]
         volume = ops.correlate(seen[0][0], seen[1][0], 4)
@@ -143,14 +143,6 @@ def _pyramid(size: Size) -> list[Size]:
     multiple = _CELL << (count - 1)
     rows, columns = (math.ceil(n / multiple) * multiple for n in size)
     return [(rows >> level, columns >> level) for level in range(count)]
-
-
-def _resized(planes: Array, size: Size) -> Array:
-    """Each of any number of planes in another size, as torch's bilinear interpolation without aligned corners."""
-    out = empty((int(planes.shape[0]), *size), np.float32, planes)
-    for plane, target in zip(planes, out, strict=True):
-        ops.resize(plane, out=target)
-    return out
 
 
 def _moved(picture: Array, flow: Array) -> Array:

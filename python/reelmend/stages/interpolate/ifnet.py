@@ -16,6 +16,7 @@ from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
+from ..planes import resize_into, resized
 from .synthesis import Between, Synthesiser, View, sigmoid
 from .ways import Ways
 
@@ -101,12 +102,12 @@ class IFNet(Synthesiser):
             x = self._given(engines[name].inputs["x"], pair, t, flow, mask, feature, shrink)
             out = engines[name].run({"x": x})
             size = tuple(int(n) for n in a.picture.shape[1:])
-            larger = _resized(out["flow"][0], size) * np.float32(shrink * (2 if self._halved else 1))
-            more = _resized(out["mask"][0], size)
+            larger = resized(out["flow"][0], size) * np.float32(shrink * (2 if self._halved else 1))
+            more = resized(out["mask"][0], size)
             flow = larger if flow is None else flow + larger
             mask = more if mask is None or not self._adds_masks else mask + more
             if self._feature and name != self._blocks[-1]:
-                feature = _resized(out["feature"][0], size)
+                feature = resized(out["feature"][0], size)
         by_a = sigmoid(mask[0])
         made = ops.empty_like(a.picture)
         ops.warp_blend(list(a.picture), list(b.picture), flow[:2], flow[2:], by_a, out=list(made))
@@ -126,28 +127,16 @@ class IFNet(Synthesiser):
             if planes is None:
                 continue
             if flow is None:
-                _shrunk(planes, into)
+                resize_into(planes, into)
             else:
                 targets = list(islice(into, int(planes.shape[0])))
                 ops.warp_shrunk(list(planes), flow[way : way + 2], shrink, out=targets)
         next(into)[...] = t
         if flow is not None:
-            _shrunk(mask, into)
+            resize_into(mask, into)
             if feature is not None:
-                _shrunk(feature, into)
+                resize_into(feature, into)
             start = int(x.shape[1]) - 4
-            _shrunk(flow, into)
+            resize_into(flow, into)
             x[0, start:] *= np.float32(1 / shrink)
         return x
-
-
-def _shrunk(planes: Array, into: Any) -> None:
-    """Each plane in the size of the next of others, bilinear without aligned corners."""
-    for plane, target in zip(planes, into, strict=False):
-        ops.resize(plane, out=target)
-
-
-def _resized(planes: Array, size: tuple[int, ...]) -> Array:
-    out = empty((int(planes.shape[0]), *size), np.float32, planes)
-    _shrunk(planes, iter(out))
-    return out
