@@ -27,6 +27,7 @@ from reelmend.stages.interpolate.superslomo import SuperSloMo
 
 from .synthesised import (
     HEIGHT,
+    LEARNED,
     SIZES,
     TICK,
     TIMES,
@@ -353,7 +354,7 @@ def test_the_plan_tells_what_runs(catalogue: Path, monkeypatch: pytest.MonkeyPat
     assert any(note.startswith("HDR: the network sees the coded values") for note in one.declare(hdr, "cpu").notes)
 
 
-@pytest.mark.parametrize("method", ["superslomo", "ifnet", "dain"])
+@pytest.mark.parametrize("method", LEARNED)
 def test_what_numpy_holds_is_within_what_is_declared(
     catalogue: Path, method: str, held_share: Callable[..., float]
 ) -> None:
@@ -426,7 +427,7 @@ def test_what_is_refused(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> No
         Interpolate(factor=2, method="ifnet", network=bare).declare(info(64, 64), "cpu")
 
 
-@pytest.mark.parametrize("method", ["superslomo", "ifnet", "dain"])
+@pytest.mark.parametrize("method", LEARNED)
 def test_the_command_line_takes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, catalogue: Path
 ) -> None:
@@ -444,7 +445,7 @@ def test_the_command_line_takes_them(
     with open_source(out) as found:
         assert len(list(found)) == result["frames_out"]
     for given, said in (
-        ([], f"method '{method}' needs network="),
+        *([] if method == "fast" else [([], f"method '{method}' needs network=")]),
         (["--network", "none-such"], "no network 'none-such'"),
         (["--network", f"few-{'ifnet' if method == 'superslomo' else 'superslomo'}"], "is of family"),
     ):

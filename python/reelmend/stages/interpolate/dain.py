@@ -22,7 +22,7 @@ from .ways import Ways, spread
 __all__ = ["DAIN"]
 
 _PUBLISHED = 24.0e6  # weights, of layers that hold
-_HIDDEN = 1650  # float32 channels in full size in all engines, beside what the synthesis joins, and
+_HIDDEN = 1800  # float32 channels in full size in all engines, beside what the synthesis joins, and
 _LEAST_HIDDEN = 330  # what any network's hold
 _FLOATS = 4 + 2 * 16 + 36  # a pixel: the flows and taps of a pair, and what is made of them but for context
 _PYRAMID = 3.6  # a pixel: features of all levels
