@@ -13,7 +13,7 @@ import pytest
 
 from reelmend.engines import Network
 
-from .synthesised import Pretended
+from .synthesised import LEARNED, Pretended
 
 
 @pytest.fixture(scope="session")
@@ -120,13 +120,14 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], tuple[Network, C
 
 @pytest.fixture(scope="session")
 def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with "few-superslomo", "few-ifnet" and "few-dain": flows of the first two are of parts of a pixel, their
-    masks hardly masks; the last is slim, and its taps are those of a bilinear warp."""
+    """A folder with "few-fast", "few-superslomo", "few-ifnet" and "few-dain": flows of the first three are parts of a
+    pixel, their masks hardly masks; the last is slim, and its taps are those of a bilinear warp."""
     import torch
 
     from reelmend.networks.dain import DAIN
     from reelmend.networks.dain.slim import Slim
     from reelmend.networks.export import export
+    from reelmend.networks.fast import FAST, Fast, Sizes
     from reelmend.networks.superslomo import SUPERSLOMO, UNet
 
     small = (4, 6, 8, 10, 12, 12)
@@ -138,7 +139,10 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
     slow = SUPERSLOMO.recognise({"state_dictFC": states[0], "state_dictAT": states[1]}, {})
     torch.manual_seed(0)
     slim = Slim(context=2, kernels=(4, 4, 6, 6, 8, 8), synthesis=6, depth=4, residual=1).state()
+    few = small_weights(Fast(Sizes((8, 8, 8), (1, 1, 1), 2, 2)).state_dict(), 7)
+    few = {name: tensor * (0.001 if ".lastconv" in name else 1) for name, tensor in few.items()}
     for name, network in (
+        ("few-fast", FAST.recognise(few, few)),
         ("few-superslomo", slow),
         ("few-ifnet", rife("4.25-4.26", 0.1)),
         ("few-dain", DAIN.recognise(slim, slim)),
@@ -151,5 +155,5 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
 def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of a method that needs a network find one in the catalogue."""
     call = getattr(request.node, "callspec", None)
-    if call is not None and call.params.get("method") in ("superslomo", "ifnet", "dain"):
+    if call is not None and call.params.get("method") in LEARNED:
         monkeypatch.setenv("REELMEND_ENGINES", str(request.getfixturevalue("catalogue")))

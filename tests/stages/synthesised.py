@@ -15,6 +15,7 @@ from reelmend.stages.interpolate import Interpolate
 from reelmend.stages.interpolate.estimate import Motion
 from reelmend.stages.interpolate.ways import Ways
 
+LEARNED = ("fast", "superslomo", "ifnet", "dain")  # methods of networks, "few-..." of which are in the catalogue
 TICK = Fraction(1, 25)
 SIZES = [(64, 96), (50, 71), (97, 130)]
 TIMES = [0.25, 0.5, 0.8]

@@ -13,17 +13,19 @@ from reelmend.analyze.scenes import Film
 from reelmend.frame import ChromaLocation, Colour, Frame, Matrix, PixelFormat, Range
 from reelmend.stages.interpolate import METHODS, Interpolate
 
+from .synthesised import LEARNED
+
 TICK = Fraction(1, 25)
 HEIGHT, WIDTH = 160, 272
 MOVING = ["flow", "memc"]
 # By networks of random weights, whose pictures are little more than mixtures: what is the stage's holds for them too.
-LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet", "dain")]
+BY_NETWORKS = [pytest.param(name, marks=pytest.mark.extra("train")) for name in LEARNED]
 OURS = ["sample", "blend", *MOVING]
-ALL = [*OURS, *LEARNED]
+ALL = [*OURS, *BY_NETWORKS]
 
 
 def test_all_methods_are_tested():
-    assert sorted([*OURS, "fast", "superslomo", "ifnet", "dain"]) == sorted(METHODS)
+    assert sorted([*OURS, *LEARNED]) == sorted(METHODS)
 
 
 @cache
@@ -111,7 +113,7 @@ def test_identical_frames_give_that_frame(method):
         np.testing.assert_array_equal(f.planes[0], picture)
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_what_stops_stands_still(method):
     """The frames of a hold are alike, though the picture moved before it and moves after it."""
     places = [0, 6, 12, 18, 18, 18, 18, 24, 30, 36]
@@ -186,7 +188,7 @@ def test_flat_frames_stay(method, level):
 # --- light -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *BY_NETWORKS])
 def test_a_dissolve_is_mixed(method):
     a, b = view(20), view(20, seed=5)
     at = [0, 0, *np.linspace(0, 1, 11), 1, 1]
@@ -199,7 +201,7 @@ def test_a_dissolve_is_mixed(method):
 
 @pytest.mark.parametrize("way", ["out", "in"])
 @pytest.mark.parametrize("step", [0, 2])
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_a_fade_goes_evenly(way, step, method):
     """No beat: the light of a made frame is half way between its neighbours', to black and from it. Blocks that look
     for their own light in a darker picture find some elsewhere, so theirs is a little off."""
@@ -210,7 +212,7 @@ def test_a_fade_goes_evenly(way, step, method):
         assert abs(light[k] - (light[k - 1] + light[k + 1]) / 2) < (0.5 if method == "flow" else 1)
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 @pytest.mark.parametrize("acceleration", [True, False])
 def test_a_flash_is_not_smeared(method, acceleration):
     """It lasts as long as it did, and nothing before or after is lit by it; nor is it told as a cut."""
@@ -242,7 +244,7 @@ def rgb(frame):
     return np.stack([np.asarray(p) for p in frame.planes], -1).astype(float)
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 @pytest.mark.parametrize("repeats", ["keep", "auto"])
 def test_a_cut_is_held(film, method, repeats):
     """The old picture stays until the new shot begins, and every frame is of one shot."""
@@ -257,7 +259,7 @@ def test_a_cut_is_held(film, method, repeats):
         assert psnr(rgb(a), rgb(b)) > 34
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_a_cut_is_told_once_though_no_output_falls_on_it(film, method):
     out = run(colour_frames(film), method=method, factor=None, rate=60, repeats="keep")
     assert [f.cut for f in out].count(True) == 1
@@ -265,7 +267,7 @@ def test_a_cut_is_told_once_though_no_output_falls_on_it(film, method):
     assert first.time == min(f.time for f in out if f.time >= 4 * TICK)
 
 
-@pytest.mark.parametrize("method", ["blend", "flow", *LEARNED])
+@pytest.mark.parametrize("method", ["blend", "flow", *BY_NETWORKS])
 def test_a_cut_is_blended_if_asked(film, method):
     out = run(colour_frames(film), method=method, cuts="blend")
     mean = (film[3].astype(float) + film[4]) / 2
@@ -273,7 +275,7 @@ def test_a_cut_is_blended_if_asked(film, method):
     assert [f.cut for f in out].count(True) == 1
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_both_sides_of_a_cut_are_extrapolated_if_asked(method):
     one, two = [view(20 + 4 * t) for t in range(5)], [view(100 + 4 * t, seed=7) for t in range(5)]
     out = run([*one, *two], method=method, cuts="extrapolate", factor=4)
@@ -293,7 +295,7 @@ def test_flags_that_came_in_are_not_multiplied():
 # --- bars and titles ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *BY_NETWORKS])
 @pytest.mark.parametrize("black", [0, 3])
 def test_black_bars_stay_to_the_bit(method, black):
     """And the picture inside is made as if they were not there."""
@@ -323,7 +325,7 @@ def titled(picture):
 TITLE = (titled(view(20)) != view(20)) & (titled(view(60)) != view(60))
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_a_title_over_motion_stays(method):
     quality = {}
     for kept in (True, False):
@@ -334,7 +336,7 @@ def test_a_title_over_motion_stays(method):
         assert quality[True] > quality[False] + 6
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_no_overlay_is_seen_where_there_is_none(method):
     frames = [view(20 + 5 * t) for t in range(12)]
     with_them, without = (luma(run(frames, method=method, overlays=o)) for o in (True, False))
@@ -382,7 +384,7 @@ def as_format(picture, name, t, full=True):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *BY_NETWORKS])
 def test_every_plane_of_every_format_moves(name, method):
     out = run([as_format(view(20 + 4 * t), name, t) for t in range(4)], method=method)
     assert [f.made for f in out] == [False, True] * 3 + [False, False]
@@ -400,7 +402,7 @@ def test_every_plane_of_every_format_moves(name, method):
 
 
 @pytest.mark.parametrize("full", [True, False])
-@pytest.mark.parametrize("method", ["blend", *MOVING, *LEARNED])
+@pytest.mark.parametrize("method", ["blend", *MOVING, *BY_NETWORKS])
 def test_no_code_above_the_depth(full, method):
     """Steps from 0 to 1023 and back, in motion: nothing is made that a 10-bit code cannot hold."""
     steps = [np.where(view(20 + 5 * t) > 128, 255.0, 0.0) for t in range(5)]
@@ -432,7 +434,7 @@ def test_sources_are_never_written_to():
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("method", [*MOVING, *LEARNED])
+@pytest.mark.parametrize("method", [*MOVING, *BY_NETWORKS])
 def test_threads_do_not_matter(for_threads, method):
     frames = [as_format(titled(view(20 + 5 * t)), "yuv420p", t) for t in range(8)]
     first, *others = for_threads(lambda: [p.tobytes() for f in run(frames, method=method) for p in f.planes])

@@ -14,6 +14,8 @@ from reelmend.stages.interpolate import Interpolate
 from reelmend.stages.interpolate.cadence import LONGEST, Cadence, is_repeat
 from reelmend.stages.structure import structure_of
 
+from .synthesised import LEARNED
+
 RATE = Fraction(24)
 WIDTH, HEIGHT = 160, 96
 
@@ -194,7 +196,7 @@ def test_a_clip_of_24_frames_in_one_of_60_is_even_again():
 
 
 @pytest.mark.extra("train")
-@pytest.mark.parametrize("method", ["superslomo", "ifnet", "dain"])
+@pytest.mark.parametrize("method", LEARNED)
 def test_networks_re_time_animation_too(method):
     """When their pictures are due, and which of the source stay; of random weights, they show no motion."""
     frames, _ = shown([2] * 24, step=6.0)

@@ -16,11 +16,13 @@ from reelmend.frame import Frame, PixelFormat, VideoInfo
 from reelmend.stages.interpolate import Interpolate
 from reelmend.stages.interpolate.timing import AtRate, Due, Split, common_tick
 
+from .synthesised import LEARNED
+
 F = Fraction
 FILM, PAL, NTSC = F(24000, 1001), F(25), F(60000, 1001)
 MS = F(1, 1000)
 
-LEARNED = [pytest.param(name, marks=pytest.mark.extra("train")) for name in ("superslomo", "ifnet", "dain")]
+BY_NETWORKS = [pytest.param(name, marks=pytest.mark.extra("train")) for name in LEARNED]
 
 # 64 rows of noise, each another code word: no two frames are alike, and a frame can be told by its samples
 RNG = np.random.default_rng(0)
@@ -51,7 +53,7 @@ def info_of(frames, rate):
 
 
 def network_of(method):
-    return {"network": f"few-{method}"} if method in ("superslomo", "ifnet", "dain") else {}
+    return {"network": f"few-{method}"} if method in LEARNED else {}
 
 
 def run(frames, nominal=None, /, **options):
@@ -171,7 +173,7 @@ def test_sample_gives_the_nearest_frame(source, rate):
         assert not f.made
 
 
-@pytest.mark.parametrize("method", ["sample", "blend", "flow", *LEARNED])
+@pytest.mark.parametrize("method", ["sample", "blend", "flow", *BY_NETWORKS])
 def test_to_the_same_rate_every_frame_leaves_untouched(method):
     frames = even(FILM, 30)
     for repeats in ("auto", "keep"):
@@ -200,7 +202,7 @@ def test_rounded_times_are_near_enough():
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
-@pytest.mark.parametrize("method", ["sample", "blend", *LEARNED])
+@pytest.mark.parametrize("method", ["sample", "blend", *BY_NETWORKS])
 def test_every_interval_of_a_variable_rate_is_split(factor, method):
     pts = np.cumsum([0, *np.random.default_rng(1).integers(1, 90, 40)]).tolist()
     frames = clip([p - 500 for p in pts], MS, [7] * len(pts))
@@ -215,7 +217,7 @@ def test_every_interval_of_a_variable_rate_is_split(factor, method):
 
 
 @pytest.mark.parametrize("factor", [2, 49, 50, 51, 64])
-@pytest.mark.parametrize("method", ["blend", *LEARNED])
+@pytest.mark.parametrize("method", ["blend", *BY_NETWORKS])
 def test_no_source_frame_comes_twice(factor, method):
     frames = even(PAL, 4)
     out = run(frames, PAL, factor=factor, method=method)
@@ -275,7 +277,7 @@ def test_slow_motion_goes_on_behind_a_gap():
 # --- ends, gaps, resets ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["sample", "blend", "flow", *LEARNED])
+@pytest.mark.parametrize("method", ["sample", "blend", "flow", *BY_NETWORKS])
 @pytest.mark.parametrize("repeats", ["auto", "keep", "retime"])
 def test_one_frame_two_frames_and_none(method, repeats):
     options = {"rate": 50, "method": method, "repeats": repeats}
@@ -294,7 +296,7 @@ def parted_clip():
 
 
 @pytest.mark.parametrize("options", [{"factor": 3}, {"slow_motion": 3}], ids=str)
-@pytest.mark.parametrize("method", ["sample", "flow", *LEARNED])
+@pytest.mark.parametrize("method", ["sample", "flow", *BY_NETWORKS])
 def test_a_gap_parts_the_clip(options, method):
     """Both parts come out as two clips would, and the gap is told once."""
     parted = parted_clip()
@@ -311,7 +313,7 @@ def test_a_gap_parts_the_clip(options, method):
     assert all(a.time < b.time for a, b in pairwise(out))
 
 
-@pytest.mark.parametrize("method", ["sample", "blend", "flow", *LEARNED])
+@pytest.mark.parametrize("method", ["sample", "blend", "flow", *BY_NETWORKS])
 @pytest.mark.parametrize("rate", [F(60), F(24000, 1001), F(50)], ids=str)
 def test_a_constant_rate_keeps_its_grid_behind_a_gap(method, rate):
     parted = parted_clip()
@@ -323,7 +325,7 @@ def test_a_constant_rate_keeps_its_grid_behind_a_gap(method, rate):
     assert out[at].time == min(t for t in grid if t >= gap)
 
 
-@pytest.mark.parametrize("method", ["flow", *LEARNED])
+@pytest.mark.parametrize("method", ["flow", *BY_NETWORKS])
 def test_flushed_it_can_be_pushed_again(method):
     for frames in (even(FILM, 10), even(FILM, 1)):
         for rate in (60, FILM):
@@ -381,6 +383,7 @@ LATENCIES = [
     ({"method": "superslomo", "repeats": "keep"}, 2),
     ({"method": "ifnet"}, 3),
     ({"method": "dain"}, 3),
+    ({"method": "fast"}, 3),
 ]
 LATENCIES = [
     pytest.param(
@@ -403,7 +406,7 @@ def test_the_first_frame_comes_as_late_as_declared(options, latency, method):
     assert given == [0] * latency + [2] * (12 - latency)
 
 
-@pytest.mark.parametrize("method", ["blend", "flow", *LEARNED])
+@pytest.mark.parametrize("method", ["blend", "flow", *BY_NETWORKS])
 @pytest.mark.parametrize("shown", [1, 2, 3])
 def test_no_frame_waits_longer_than_the_window_says(method, shown):
     """Every picture shown so often: a frame is out before more than `window` frames have come after it."""
