@@ -31,6 +31,7 @@ from .synthesised import (
     SIZES,
     TICK,
     TIMES,
+    TOLERANCE,
     WIDTH,
     check_against,
     deep,
@@ -156,7 +157,8 @@ def rife_by_hand(recognised: Any, a: Any, b: Any, scale: float) -> Callable[[flo
 
 
 CASES = [(g, s, 1.0) for g in ("4.25-4.26", "4.6") for s in SIZES]
-CASES += [(g, SIZES[1], 1.0) for g in ("4.0-4.1", "4.2-4.4", "4.7-4.9", "4.10-4.12", "4.21-4.23", "4.25.lite")]
+OTHERS = ("4.0-4.1", "4.2-4.4", "4.5", "4.7-4.9", "4.10-4.12", "4.13-4.20, 4.24", "4.21-4.23", "4.25.lite")
+CASES += [(g, SIZES[1], 1.0) for g in OTHERS]
 CASES += [("4.25-4.26", SIZES[2], 0.5), ("4.6", SIZES[1], 0.25), ("4.0-4.1", SIZES[0], 0.5)]
 
 
@@ -174,6 +176,29 @@ def test_rife_is_the_public_program(rife: Any, pretend: Any, group: str, size: t
         check_against(found, rife_by_hand(recognised, padded(a, multiple), padded(b, multiple), scale))
     encoded = {"encode": 2} if "encode" in net.parts else {}
     assert runs == encoded | {f"block{k}": 3 for k in range(len(recognised.settings["scales"]))}
+
+
+def test_super_slomo_of_pictures_reduced_and_enlarged_again(slow: Any, pretend: Any) -> None:
+    """As the public program treats sizes that are no multiples of 32."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    net, _ = pretend(slow)
+    a, b = pictures((70, 97))
+    found = made(SuperSloMo(net, "cpu", resizes=True), a, b, TIMES)
+    small = [interpolate(torch.from_numpy(p)[None], (64, 96), mode="bilinear", align_corners=False) for p in (a, b)]
+    reference = slomo_by_hand(slow, *small)
+    for t, one in zip(TIMES, found, strict=True):
+        with torch.no_grad():
+            large = interpolate(reference(t), (70, 97), mode="bilinear", align_corners=False)[0].numpy()
+        assert one.picture.shape == (3, 70, 97)
+        assert np.abs(one.picture - large).max() < TOLERANCE
+    frames = [deep(view(8 + 4 * t)[:, :70, :97], t) for t in range(3)]
+    out = run(frames, method="superslomo", network=net, compat="resize", overlays=False)
+    assert {f.planes[0].shape for f in out} == {(70, 97)}
+    assert np.array_equal(out[4].planes[0], frames[1].planes[0])
+    with pytest.raises(OptionError, match="compat='resize' goes with method 'superslomo'; got 'flow'"):
+        Interpolate(factor=2, compat="resize")
 
 
 # --- through the stage --------------------------------------------------------------------------------------------

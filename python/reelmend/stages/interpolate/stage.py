@@ -70,6 +70,8 @@ class Interpolate(Stage):
                  has one; others are imported by `reelmend engines import`
     scale        with methods "fast" and "ifnet": 1, 1/2 or 1/4, the size, in parts of the pictures', in which motion is
                  looked for: less for large pictures
+    compat       with method "superslomo": "pad", or "resize": pictures are reduced to multiples of 32 and what is made
+                 is enlarged again, as the public program does it
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
     nothing all the same. Where motion is searched, it has the last word: what moves as one, a fast pan, is one shot. A
@@ -91,6 +93,7 @@ class Interpolate(Stage):
     flow: str | Network | None = None
     network: str | Network | None = None
     scale: float | Fraction = 1
+    compat: Literal["pad", "resize"] = "pad"
 
     def __post_init__(self) -> None:
         def check(name: str, ok: bool, expected: str) -> None:
@@ -129,6 +132,9 @@ class Interpolate(Stage):
             )
         if by is not None and self.network is None and by.shipped is None:
             raise OptionError(f"Interpolate: method {self.method!r} needs network=: {by.how_to_get_one()}")
+        check("compat", self.compat in ("pad", "resize"), "'pad' or 'resize'")
+        if self.compat != "pad" and self.method != "superslomo":
+            raise OptionError(f"Interpolate: compat='resize' goes with method 'superslomo'; got {self.method!r}")
         check("scale", self.scale in (1, 0.5, 0.25), "1, 1/2 or 1/4")
         if self.scale != 1 and (by is None or not by.scales):
             able = _either(name for name, s in _SYNTHESISERS.items() if s.scales)
@@ -180,7 +186,9 @@ class Interpolate(Stage):
         network = self.network if by is None or self.network is not None else by.shipped
         if by is None or network is None:
             return None
-        return by(network, device, float(self.scale)) if by.scales else by(network, device)
+        if by is SuperSloMo:
+            return SuperSloMo(network, device, resizes=self.compat == "resize")
+        return by(network, device, float(self.scale))
 
     def _rate(self, info: VideoInfo) -> Fraction | None:
         """Frames a second of the result, where that can be said."""

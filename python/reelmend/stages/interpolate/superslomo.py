@@ -12,7 +12,10 @@ import numpy as np
 
 from ... import ops
 from ...engines.network import Network, Size
-from ...frame import Array
+from ...frame import Array, Frame
+from ..letterbox import Region
+from ..planes import resized
+from .estimate import picture_of
 from .synthesis import Between, Synthesiser, View
 from .ways import Ways, spread
 
@@ -33,13 +36,18 @@ class _Pair:
 
 class SuperSloMo(Synthesiser):
     """The flows between two pictures once a pair; flows and visibility at any time between, once for each time. A
-    network without a part for the former is given those of our own search."""
+    network without a part for the former is given those of our own search.
+
+    resizes  pictures are reduced to what the network takes, and what is made is enlarged again, as the public program
+             does it (there by Lanczos' filter, here linearly); else they are padded
+    """
 
     family: ClassVar[str] = "superslomo"
     file: ClassVar[str] = "SuperSloMo.ckpt of github.com/avinashpaliwal/Super-SloMo"
 
-    def __init__(self, network: str | Network, device: str) -> None:
-        super().__init__(network, device)
+    def __init__(self, network: str | Network, device: str, scale: float = 1.0, resizes: bool = False) -> None:
+        super().__init__(network, device, scale)
+        self._resizes = resizes
         self._mean = np.array(self.network.settings["mean"], np.float32).reshape(3, 1, 1)
         self._searched = "flow" not in self.network.parts
         self._places: tuple[Size, Any] = ((0, 0), None)
@@ -50,6 +58,19 @@ class SuperSloMo(Synthesiser):
 
     def sizes(self, size: Size) -> Mapping[str, Size]:
         return dict.fromkeys(self.network.parts, size)
+
+    def padded(self, size: Size) -> Size:
+        if not self._resizes:
+            return super().padded(size)
+        rows, columns = (max(1, n // self.multiple) * self.multiple for n in size)
+        return rows, columns
+
+    def view(self, frame: Frame, region: Region) -> View:
+        if not self._resizes:
+            return super().view(frame, region)
+        x0, y0, x1, y1 = region
+        size = (y1 - y0, x1 - x0)
+        return View(size, resized(picture_of(frame, region, size), self.padded(size)))
 
     def memory(self, width: int, height: int) -> int:
         rows, columns = self.padded((height, width))
@@ -63,8 +84,9 @@ class SuperSloMo(Synthesiser):
             if view.seen is None:
                 view.seen = view.picture - ops.beside(self._mean, view.picture)
         if self._searched:
-            flows = (ways.motion.forward, ways.motion.backward)
-            return _Pair(a, b, *(spread(f, a.size, self.padded(a.size)) for f in flows))
+            at = self.padded(a.size)
+            seen = at if self._resizes else a.size
+            return _Pair(a, b, *(spread(f, seen, at) for f in (ways.motion.forward, ways.motion.backward)))
         out = self.engines(a.size)["flow"].run({"a": a.picture[None], "b": b.picture[None]})
         return _Pair(a, b, out["forward"][0], out["backward"][0])
 
@@ -92,6 +114,8 @@ class SuperSloMo(Synthesiser):
         made = ops.empty_like(a.picture)
         ops.warp_blend(list(a.seen), list(b.seen), to_a, to_b, by_a, border=self._border, out=list(made))
         made += mean
+        if self._resizes:
+            return Between(resized(made, a.size), to_a, to_b, by_a)
         rows, columns = a.size
         return Between(
             made[:, :rows, :columns], to_a[:, :rows, :columns], to_b[:, :rows, :columns], by_a[:rows, :columns]

@@ -18,6 +18,7 @@ from ...errors import NetworkError
 from ...fallback import Fallback
 from ...frame import Array, Frame
 from ..letterbox import Region
+from ..planes import resized
 from .estimate import picture_of
 from .opened import Opened
 from .ways import Ways
@@ -35,7 +36,7 @@ class View:
     """What is kept of one picture while pairs are made with it.
 
     size     its own rows and columns
-    picture  float32 (3, rows, columns), RGB 0..1, padded by its edges to what the network takes
+    picture  float32 (3, rows, columns), RGB 0..1, padded by its edges to what the network takes, or reduced to that
     seen     what else its network keeps of it, found once
     """
 
@@ -49,8 +50,8 @@ class Between:
     """A picture made between two, and how it was made of them: float32, of the pictures' own size.
 
     picture     (3, rows, columns), RGB 0..1, not clamped
-    to_a, to_b  (2, rows, columns): where its pixels lie in both pictures, for warp
-    by_a        (rows, columns), 0..1: the part of it that is the first picture's
+    to_a, to_b  (2, rows, columns): where its pixels lie in both pictures, for compose; of any one size
+    by_a        (rows, columns), 0..1: the part of it that is the first picture's; as large as they are
     """
 
     picture: Array
@@ -164,7 +165,7 @@ def put(
     rgb = made.picture
     rows, columns = views[0].size
     if share < 1:
-        one, two = (view.picture[:, :rows, :columns] for view in views)
+        one, two = (resized(view.picture[:, :rows, :columns], (rows, columns)) for view in views)
         rest = 1 - share
         rgb = rgb * np.float32(share) + one * np.float32(rest * (1 - t)) + two * np.float32(rest * t)
     count = len(target.planes) - target.format.alpha
