@@ -141,7 +141,7 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
     slow = SUPERSLOMO.recognise({"state_dictFC": states[0], "state_dictAT": states[1]}, {})
     torch.manual_seed(0)
     slim = Slim(context=2, kernels=(4, 4, 6, 6, 8, 8), synthesis=6, depth=4, residual=1).state()
-    few = small_weights(Fast(Sizes((8, 8, 8), (1, 1, 1), 2, 2)).state_dict(), 7)
+    few = small_weights(Fast(Sizes((8, 8, 8, 8), (1, 1, 1, 1), 2, 2)).state_dict(), 7)
     few = {name: tensor * (0.001 if ".lastconv" in name else 1) for name, tensor in few.items()}
     for name, network in (
         ("few-fast", FAST.recognise(few, few)),

@@ -26,7 +26,7 @@ def fast(small_weights: Any) -> Any:
     from reelmend.networks.fast import FAST, Sizes
     from reelmend.networks.fast import Fast as Net
 
-    state = small_weights(Net(Sizes((12, 10, 8), (2, 1, 1), 4, 3)).state_dict(), 6)
+    state = small_weights(Net(Sizes((12, 10, 8, 8), (2, 1, 1, 1), 4, 3)).state_dict(), 6)
     return FAST.recognise(state, state)
 
 
@@ -73,7 +73,7 @@ def test_the_stage_makes_what_training_makes(fast: Any, pretend: Any, size: tupl
         encode, join = staticmethod(modules["encode"]), staticmethod(modules["join"])
 
         def blocks(self) -> list[Any]:
-            return [modules[f"block{k}"] for k in range(2)]
+            return [modules[f"block{k}"] for k in range(3)]
 
     for t in TIMES:
         found = by.at(pair, t)
@@ -81,7 +81,7 @@ def test_the_stage_makes_what_training_makes(fast: Any, pretend: Any, size: tupl
             expected = corrected(Together(), batch_of(a, b, ways, t, size, by.multiple))[0][0].numpy()  # type: ignore[arg-type]
         assert np.abs(found.picture - expected[:, : size[0], : size[1]]).max() < TOLERANCE
         assert 0 <= found.by_a.min() < found.by_a.max() <= 1
-    assert runs == {"encode": 2, "block0": 3, "block1": 3, "join": 3}
+    assert runs == {"encode": 2, "block0": 3, "block1": 3, "block2": 3, "join": 3}
 
 
 def test_an_untrained_network_is_the_search(pretend: Any) -> None:
@@ -90,14 +90,14 @@ def test_an_untrained_network_is_the_search(pretend: Any) -> None:
     from reelmend.networks.fast import FAST, Sizes
     from reelmend.networks.fast import Fast as Net
 
-    state = Net(Sizes((8, 8, 8), (1, 1, 1), 2, 2)).state_dict()
+    state = Net(Sizes((8, 8, 8, 8), (1, 1, 1, 1), 2, 2)).state_dict()
     net, _ = pretend(FAST.recognise(state, state))
     by = Fast(net, "cpu")
     a, b = pictures((64, 96))
     ways = moving((64, 96))
     pair = by.pair(*(by.view(deep(p), (0, 0, 96, 64)) for p in (a, b)), ways)
     found = by.at(pair, 0.25)
-    assert np.abs(found.by_a - 0.75).max() < 2e-3  # half by the search, half along what it begins with
+    assert np.abs(found.by_a - 0.75).max() < 3e-3  # half by the search, half along what it begins with
     way = ways.at(0.25)
 
     def whole(plane: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def test_an_untrained_network_is_the_search(pretend: Any) -> None:
     for k, (flow, share) in enumerate(zip((*way[:4], *begun), shares, strict=True)):
         along = np.stack([whole(4 * f) for f in flow])
         expected += share * np.stack(ops.warp(list((a, b)[k % 2]), along))
-    assert np.abs(found.picture - expected).max() < 2e-3
+    assert np.abs(found.picture - expected).max() < 5e-3
 
 
 @pytest.mark.parametrize("scale", [1, 0.5, 0.25])
@@ -119,7 +119,7 @@ def test_smaller_pictures_are_looked_at(fast: Any, pretend: Any, scale: float) -
     by = Fast(net, "cpu", scale)
     a, b = pictures((128, 192))
     pair = by.pair(*(by.view(deep(p), (0, 0, 192, 128)) for p in (a, b)), moving((128, 192)))
-    assert by.multiple == 16 / scale
+    assert by.multiple == 32 / scale
     assert by.sizes((128, 192))["join"] == (128 * scale, 192 * scale)
     made = by.at(pair, 0.5)
     assert made.picture.shape == (3, 128, 192)

@@ -1,4 +1,4 @@
-"""The family "fast": new frames by our own dense search, corrected by two small blocks and joined by a third.
+"""The family "fast": new frames by our own dense search, corrected by small blocks and joined by another.
 
 After IFNet (Huang et al., "Real-Time Intermediate Flow Estimation for Video Frame Interpolation", ECCV 2022), whose
 blocks begin with no motion at all and must find it; these begin with what the stage has searched already.
@@ -9,17 +9,18 @@ g is a backward warp, bilinear, its border repeated; cat joins channels; flows a
     E_0, E_1 = encode(I_0), encode(I_1)                             once a frame, in a quarter of the size
     W = the ways of the pair at t, on that grid (stages/interpolate/ways.py): F_0, F_1 = by_a a_to + (1 - by_a) b_to
     D = (b_to_a - a_to_a, b_to_b - a_to_b), how far both searches differ;  M = log((1 - t) / t)
-    for each correcting block k with its shrink s (4, 2):
+    for each correcting block k with its shrink s (8, 4, 2):
         x = g(I_0, F_0), g(I_1, F_1) shrunk to 1/s, with t, M, (F_0, F_1) / s
-        block 0 is given cat(x, by_a, D / s, g(E_0, F_0), g(E_1, F_1)), block 1 cat(x, feature enlarged)
+        block 0 is given cat(x, by_a, D / 4, g(E_0, F_0), g(E_1, F_1)), others cat(x, feature)
         flow, mask, feature = block k(...)
-        (F_0, F_1) = (F_0, F_1) + s flow;  M = M + mask                 on the grid of 1/s
-    six pictures of full size: g(I_0, a_to_a), g(I_1, a_to_b), g(I_0, b_to_a), g(I_1, b_to_b), g(I_0, F_0), g(I_1, F_1)
-    I_t, by_a = join(cat(the six, by_a, t, M, (F_0, F_1), feature))
+        (F_0, F_1) = (F_0, F_1) + s flow;  M = M + mask      on the grid of 1/s, flows on that or 1/4, which is finer
+    eight pictures of full size: g(I_0, a_to_a), g(I_1, a_to_b), g(I_0, b_to_a), g(I_1, b_to_b), g(I_0, F_0),
+        g(I_1, F_1), I_0, I_1
+    I_t, by_a = join(cat(the eight, by_a, t, M, (F_0, F_1), feature))
 
-The last weighs the six anew for each pixel, beginning with the weights that the search gives them (and M, to the last
-two), and adds a residual. What is carried is enlarged to the next grid bilinearly, without aligned corners; shrinking
-is bilinear too.
+The last weighs the eight anew for each pixel, beginning with the weights that the search gives them (and M, to the two
+that are corrected), and adds a residual. What is carried is brought to the next grid bilinearly, without aligned
+corners or smoothing.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from .ifnet import Residual
 
 __all__ = ["FAST", "SHRINKS", "Block", "Encoder", "Fast", "Join", "Sizes"]
 
-SHRINKS = (4, 2)  # of the blocks that correct
-MULTIPLE = 16  # the coarsest shrink, whose block halves its input twice
+SHRINKS = (8, 4, 2)  # of the blocks that correct
+MULTIPLE = 32  # the coarsest shrink, whose block halves its input twice
 _COMMON = 3 + 3 + 1 + 1 + 4  # both pictures, time, mask, flows
 _FIRST = 1 + 4  # by_a and D
 _TOLD = 5  # channels of a block's output that are flows and mask
-_SEEN = 6 * 3  # of the six pictures
+_WEIGHTS, _RESIDUAL = 8, 3
+_SEEN = _WEIGHTS * 3  # of the pictures that are joined
 _JOINED = _SEEN + 1 + 1 + 1 + 4  # and by_a, time, mask, flows
-_WEIGHTS, _RESIDUAL = 6, 3
 _HALF = 0.5  # of all weight that the corrected pictures begin with
-_LEAST = 1e-4
+_LEAST = 1e-3  # of weight that any begins with
 
 
 class Sizes:
-    """Channels of the three blocks, their layers, features handed on, features of the encoder."""
+    """Channels of the blocks and the join, their layers, features handed on, features of the encoder."""
 
     def __init__(self, widths: Sequence[int], layers: Sequence[int], feature: int, seen: int) -> None:
         self.widths, self.layers = tuple(widths), tuple(layers)
@@ -103,12 +104,13 @@ class Join(_Body):
         by_a, t, mask = (x[:, k : k + 1] for k in range(_SEEN, _SEEN + 3))
         share = torch.sigmoid(mask)
         searched = [by_a * (1 - t), by_a * t, (1 - by_a) * (1 - t), (1 - by_a) * t]
-        begun = torch.cat([(1 - _HALF) * w for w in searched] + [_HALF * share, _HALF * (1 - share)], 1)
+        corrected = [share, 1 - share]
+        begun = torch.cat([(1 - _HALF) * w for w in searched] + [_HALF * w for w in corrected] + [0 * t, 0 * t], 1)
         weights = torch.softmax(torch.log(begun + _LEAST) + out[:, :_WEIGHTS], 1)
         picture = out[:, _WEIGHTS:]
         for k in range(_WEIGHTS):
             picture = picture + weights[:, k : k + 1] * x[:, 3 * k : 3 * k + 3]
-        return picture, weights[:, 0:1] + weights[:, 2:3] + weights[:, 4:5]
+        return picture, weights[:, 0:1] + weights[:, 2:3] + weights[:, 4:5] + weights[:, 6:7]
 
 
 class Encoder(nn.Module):
@@ -171,7 +173,7 @@ def _sizes(state: State) -> Sizes:
     for name in (*(f"block{k}" for k in range(len(SHRINKS))), "join"):
         width = shape_of(state, f"{name}.conv0.2.weight")
         if not width:
-            raise CheckpointError(f"fast: {name}.conv0.2.weight is missing; expected blocks 0, 1 and join")
+            raise CheckpointError(f"fast: {name}.conv0.2.weight is missing; expected blocks 0, 1, 2 and join")
         widths.append(width[0])
         layers.append(sum(1 for key in state if key.startswith(f"{name}.convblock.") and key.endswith(".beta")))
     feature = (shape_of(state, "block0.lastconv.0.weight") or (16 * (_TOLD + 8),))[0] // 16 - _TOLD

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from .moments import GRID, Moments
 
-__all__ = ["Batch", "drawn", "fetched", "resized", "searched"]
+__all__ = ["Batch", "drawn", "fetched", "resized", "searched", "whole"]
 
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
@@ -70,12 +72,30 @@ def searched(batch: Batch) -> Tensor:
     return made
 
 
-def drawn(moments: Moments, count: int, patch: int, rng: np.random.Generator, device: str = "cpu") -> Batch:
-    """Patches drawn at random: a part of each, mirrored, turned and reversed in time at random, its colours swapped."""
+def whole(moments: Moments, which: Sequence[int]) -> Batch:
+    """Patches as they are, all of each."""
+    first, last = which[0], which[-1] + 1
+    pictures = torch.from_numpy(moments.pictures[first:last]).permute(1, 0, 4, 2, 3).float() / 255
+    search = torch.from_numpy(moments.search[first:last].astype(np.float32))
+    t = torch.from_numpy(moments.times[first:last])[:, None, None, None]
+    a, b, truth = pictures
+    return Batch(a, b, truth, t, search[:, :8], search[:, 8:9], search[:, 9:], torch.zeros(len(t), 2))
+
+
+def drawn(
+    moments: Moments,
+    count: int,
+    patch: int,
+    rng: np.random.Generator,
+    device: str = "cpu",
+    shares: NDArray[np.float64] | None = None,
+) -> Batch:
+    """Patches drawn at random, each in proportion to its share: a part of each, mirrored, turned and reversed in time
+    at random, its colours swapped."""
     size = moments.pictures.shape[2]
     cells = patch // GRID
     rows = []
-    for k in rng.integers(len(moments.times), size=count):
+    for k in rng.choice(len(moments.times), size=count, p=shares):
         x, y = (GRID * int(v) for v in rng.integers((size - patch) // GRID + 1, size=2))
         rows.append(_one(moments, int(k), x, y, patch, cells, rng))
     parts = [torch.from_numpy(np.stack(v)).to(device) for v in zip(*rows, strict=True)]

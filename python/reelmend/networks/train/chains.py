@@ -57,16 +57,18 @@ def corrected(net: Fast, batch: Batch) -> list[Tensor]:
         at = (size[0] // shrink, size[1] // shrink)
         both = zip((batch.a, batch.b), resized(flow, size).chunk(2, 1), strict=True)
         pictures = [resized(fetched(p, f, batch.at), at) for p, f in both]
-        flow, mask, rest = (resized(v, at) for v in (flow, mask, rest))
+        mask, rest = (resized(v, at) for v in (mask, rest))
         if k:
             early.append(_mixed(mask, pictures))
-        x = torch.cat([*pictures, t.expand_as(mask), mask, flow / shrink, rest], 1)
+        x = torch.cat([*pictures, t.expand_as(mask), mask, resized(flow, at) / shrink, rest], 1)
         more, change, rest = block(x)
-        flow, mask = flow + shrink * more, mask + change
+        finer = max(at, (flow.shape[2], flow.shape[3]))
+        flow, mask = resized(flow, finer) + shrink * resized(more, finer), mask + change
     flow, mask, rest, ways, by_a = (resized(v, size) for v in (flow, mask, rest, ways, by_a))
     flows = [*ways.split(2, 1), *flow.split(2, 1)]
+    flows += 2 * [torch.zeros_like(flows[0])]
     pictures = [fetched((batch.a, batch.b)[k % 2], f, batch.at) for k, f in enumerate(flows)]
-    early.append(_mixed(mask, pictures[4:]))
+    early.append(_mixed(mask, pictures[4:6]))
     x = torch.cat([*pictures, by_a, t.expand_as(mask), mask, flow, rest], 1)
     return [net.join(x)[0], *early]
 
@@ -77,7 +79,7 @@ def _mixed(mask: Tensor, pictures: Sequence[Tensor]) -> Tensor:
 
 
 class _Fast(Chain):
-    """widths and layers of three blocks, feature and seen: see networks/fast.py."""
+    """widths and layers of the blocks and the join, feature and seen: see networks/fast.py."""
 
     multiple = 4 * SHRINKS[0]
 
@@ -85,7 +87,9 @@ class _Fast(Chain):
         lists = [given.get(name) for name in ("widths", "layers")]
         whole = set(given) == {"widths", "layers", "feature", "seen"}
         if not whole or not all(isinstance(v, list) and len(v) == len(SHRINKS) + 1 for v in lists):
-            raise OptionError(f"network has {dict(given)}; expected widths and layers of three blocks, feature, seen")
+            raise OptionError(
+                f"network has {dict(given)}; expected widths and layers of {len(SHRINKS) + 1}, feature, seen"
+            )
         self.sizes = Sizes(given["widths"], given["layers"], given["feature"], given["seen"])
 
     def network(self) -> nn.Module:

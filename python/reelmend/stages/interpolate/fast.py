@@ -22,6 +22,7 @@ from .ways import Ways
 __all__ = ["Fast"]
 
 _FLOATS = 3 * 3 + 4 + 3 + 1 + 3  # a pixel: two views and the picture, flows, residual, mask, and what is in the making
+_CELL = 4  # pixels along a cell of the search
 _HIDDEN = 4  # times what a block is given: what its engine holds
 
 
@@ -85,31 +86,35 @@ class Fast(Synthesiser):
         size = (int(a.picture.shape[1]), int(a.picture.shape[2]))
         engines = self.engines(a.size)
         ways, by_a, flow, rest = self._begun(pair, t)
-        mask: Any = math.log((1 - t) / t)
-        for k, (name, shrink) in enumerate(zip(self._blocks, self._shrinks, strict=True)):
+        mask: Any = None
+        for name, shrink in zip(self._blocks, self._shrinks, strict=True):
             at = (size[0] // shrink, size[1] // shrink)
             x = empty(tuple(engines[name].inputs["x"]), np.float32, a.picture)
             into = x[0]
             for c, picture in enumerate(both):
                 ops.warp_shrunk(list(picture), flow[2 * c : 2 * c + 2], shrink, out=list(into[3 * c : 3 * c + 3]))
             into[6] = t
-            if k:
-                mask, flow = resized(mask, at), resized(flow, at)
-                resize_into(rest, into[12:])
+            if mask is None:
+                into[7] = math.log((1 - t) / t)
+                mask = ops.copy(into[7:8])
             else:
-                into[12:] = rest
-            into[7] = mask if k == 0 else mask[0]
-            into[8:12] = flow * np.float32(1 / shrink)
+                mask = resized(mask, at)
+                into[7:8] = mask
+            into[8:12] = resized(flow, at) * np.float32(1 / shrink)
+            resize_into(rest, into[12:])
             out = engines[name].run({"x": x})
-            flow = flow + out["flow"][0] * np.float32(shrink)
-            mask = out["mask"][0] + mask
+            finer = max(at, tuple(int(n) for n in flow.shape[1:]))
+            flow = resized(flow, finer) + resized(out["flow"][0], finer) * np.float32(shrink)
+            mask = mask + out["mask"][0]
             rest = out["feature"][0]
         x = empty(tuple(engines["join"].inputs["x"]), np.float32, a.picture)
         into = x[0]
         for k, way in enumerate((*ways, flow[:2], flow[2:])):
             ops.warp_shrunk(list(both[k % 2]), way, self._times, out=list(into[3 * k : 3 * k + 3]))
-        into[19] = t
-        for planes, first in ((by_a[None], 18), (mask, 20), (flow, 21), (rest, 25)):
+        for k, picture in enumerate(both):
+            resize_into(picture, into[18 + 3 * k : 21 + 3 * k])
+        into[25] = t
+        for planes, first in ((by_a[None], 24), (mask, 26), (flow, 27), (rest, 31)):
             resize_into(planes, into[first : first + len(planes)])
         out = engines["join"].run({"x": x})
         made, share = resized(out["picture"][0], size), resized(out["by_a"][0], size)[0]
@@ -118,12 +123,14 @@ class Fast(Synthesiser):
         return Between(made[:, :rows, :columns], to[:2], to[2:], share[:rows, :columns])
 
     def _begun(self, pair: _Pair, t: float) -> tuple[list[Array], Array, Array, Array]:
-        """On the first block's grid: the four ways that the search found, in pixels of the picture; how much to believe
-        the first picture's; the flows that the blocks begin with, (4, rows, columns); what else the first is given."""
+        """On a grid of a quarter of what is looked at: the four ways that the search found, in pixels of the picture;
+        how much to believe the first picture's; the flows that the blocks begin with, (4, rows, columns); what else the
+        first block is given."""
         a, b = pair.a, pair.b
         way = pair.ways.at(t)
-        grid = tuple(-(-n // self._shrinks[0]) for n in a.size)
-        rows, columns = (int(n) // self._shrinks[0] for n in a.picture.shape[1:])
+        cell = _CELL * self._times
+        grid = tuple(-(-n // cell) for n in a.size)
+        rows, columns = (int(n) // cell for n in a.picture.shape[1:])
         unit = np.array([a.size[1] / int(way.by_a.shape[1]), a.size[0] / int(way.by_a.shape[0])], np.float32)
         unit = ops.beside(unit.reshape(2, 1, 1), way.by_a)
         every = empty((9, rows, columns), np.float32, way.by_a)
@@ -134,11 +141,10 @@ class Fast(Synthesiser):
         by_a, by_b = every[8], 1 - every[8]
         flow = every[:4] * by_a + every[4:8] * by_b
         rest = empty((5 + 2 * int(a.seen.shape[0]), rows, columns), np.float32, way.by_a)
-        shrink = np.float32(1 / self._shrinks[0])
         rest[0] = by_a
-        rest[1:5] = (every[4:8] - every[:4]) * shrink
+        rest[1:5] = (every[4:8] - every[:4]) * np.float32(1 / cell)
         for k, view in enumerate((a, b)):
-            seen = moved(view.seen, flow[2 * k : 2 * k + 2] * shrink)
+            seen = moved(view.seen, flow[2 * k : 2 * k + 2] * np.float32(1 / cell))
             rest[5 + k * len(seen) : 5 + (k + 1) * len(seen)] = seen
         return [every[k : k + 2] for k in range(0, 8, 2)], by_a, flow, rest
 
