@@ -30,6 +30,8 @@ from clips import material, rate
 from peers import Method, Yuv, as_frame, as_yuv, filtered, pictures, to_rgb, to_yuv
 from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.analyze.metrics import psnr, ssim
+from reelmend.engines import Network
+from reelmend.engines.catalogue import networks
 from reelmend.stages.shots import Shots
 from reelmend.stages.structure import structure_of
 
@@ -91,6 +93,11 @@ def theirs(options: str, times: int = 2) -> Method:
     return run
 
 
+def fast_is_there() -> bool:
+    """Whether the catalogue has a network for method "fast"."""
+    return any(isinstance(network, Network) and network.name == "fast" for network in networks())
+
+
 def methods(fps: Fraction, times: int = 2) -> dict[str, Method]:
     return {
         "sample": ours(fps, times, method="sample"),
@@ -98,7 +105,7 @@ def methods(fps: Fraction, times: int = 2) -> dict[str, Method]:
         **{name: theirs(options, times) for name, options in MINTERPOLATE.items()},
         "memc": ours(fps, times, method="memc"),
         "flow": ours(fps, times, method="flow"),
-        "fast": ours(fps, times, method="fast"),
+        **({"fast": ours(fps, times, method="fast", network="fast")} if fast_is_there() else {}),
     }
 
 

@@ -47,21 +47,27 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"),
         help="sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of blocks; "
-        "flow: along dense optical flow (default); fast: that flow corrected by small networks that are shipped; "
+        "flow: along dense optical flow (default); fast: that flow corrected by small networks; "
         "superslomo, ifnet, dain: by the networks of Super SloMo, RIFE or DAIN (--network)",
     )
     frames.add_argument(
         "--network",
         metavar="NETWORK",
-        help="the network of --method superslomo, ifnet or dain (or of fast, in place of its own), by its name in the "
-        "catalogue ('reelmend engines list'). Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of "
-        "RIFE 4.0 to 4.26, or best.pth of DAIN",
+        help="the network of --method fast, superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines "
+        "list'). Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of RIFE 4.0 to 4.26, best.pth of "
+        "DAIN, or weights.pth that engines/fast/recipe.toml trains",
     )
     frames.add_argument(
         "--motion-scale",
         choices=("1", "1/2", "1/4"),
         help="with --method fast or ifnet: look for motion in pictures of this size, in parts of their own (default: "
         "1); less for large ones",
+    )
+    frames.add_argument(
+        "--compat",
+        choices=("pad", "resize"),
+        help="with --method superslomo: pad pictures to the sizes that the network takes (default), or reduce them and "
+        "enlarge what is made, as the public program does",
     )
     frames.add_argument(
         "--flow",
@@ -89,13 +95,16 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_HOW = ("method", "flow", "network", "motion_scale", "compat", "cuts", "repeats")
+
+
 def new_frames(args: argparse.Namespace) -> list[Stage]:
     """The stage that makes new frames, where it is asked for; refuses options that would say nothing."""
     if args.audio in ("stretch", "keep") and args.slow_motion is None:
         raise OptionError(
             f"--audio {args.audio} says how sound goes with --slow-motion; at normal speed it is copied as it is"
         )
-    how = {name: getattr(args, name) for name in ("method", "flow", "network", "motion_scale", "cuts", "repeats")}
+    how = {name: getattr(args, name) for name in _HOW}
     given = {name: value for name, value in how.items() if value is not None}
     if args.fps is None and args.factor is None and args.slow_motion is None:
         if given:

@@ -41,7 +41,6 @@ class Fast(Synthesiser):
 
     family: ClassVar[str] = "fast"
     file: ClassVar[str] = "weights.pth of engines/fast/recipe.toml"
-    shipped: ClassVar[str | None] = "fast"
     scales: ClassVar[bool] = True
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:

@@ -74,7 +74,6 @@ class Synthesiser(ABC):
 
     family: ClassVar[str]  # which is also the method's name
     file: ClassVar[str]  # of weights, as published, and by whom
-    shipped: ClassVar[str | None] = None  # name of the network that is taken where none is named
     scales: ClassVar[bool] = False
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
