@@ -33,44 +33,38 @@ def recognised(state: dict[str, Any]) -> Any:
 
 def test_its_sizes_are_told_by_the_weights(recognised: Any) -> None:
     assert (recognised.family, recognised.task, recognised.window) == ("fast", "interpolate", (0, 1))
-    assert recognised.settings == {"shrinks": [8, 4, 2], "multiple": 32}
+    assert recognised.settings == {"shrinks": [8, 4, 2], "joined": 2, "multiple": 32}
     parts = {graph.part.name: graph.part for graph in recognised.graphs}
     assert [*parts] == ["encode", "block0", "block1", "block2", "join"]
     taken = {name: part.inputs[0].shape[1] for name, part in parts.items()}
     assert taken == {"encode": 3, "block0": 12 + 5 + 2 * SEEN, "block1": 12 + FEATURE, "block2": 12 + FEATURE,
-                     "join": 24 + 7 + FEATURE}  # fmt: skip
+                     "join": 18 + 7 + FEATURE}  # fmt: skip
     depth = [len(graph.module.convblock) for graph in recognised.graphs[1:]]
     assert tuple(depth) == LAYERS
 
 
-def test_the_join_weighs_eight_pictures(recognised: Any) -> None:
-    """Alike, they come out as they are, whatever the weights; of different light, somewhere between them."""
+def test_the_join_weighs_six_pictures(recognised: Any) -> None:
+    """From half the search's weights, and half those of the corrected pair, on."""
     import torch
 
     join = recognised.graphs[-1].module
-    generator = torch.Generator().manual_seed(1)
-    x = torch.rand(1, 24 + 7 + FEATURE, 32, 48, generator=generator)
-    picture = torch.rand(1, 3, 32, 48, generator=generator)
-    x[:, :24] = picture.repeat(1, 8, 1, 1)
-    with torch.no_grad():
-        residual = join.told(x)[:, 8:]
-        made, by_a = join(x)
-        torch.testing.assert_close(made - residual, picture)
-        x[:, :24] = torch.arange(8.0).repeat_interleave(3).reshape(1, 24, 1, 1)
-        weights = torch.softmax(torch.log(begun(x) + 1e-3) + join.told(x)[:, :8], 1)
-        made, by_a = join(x)
-        mean = (weights * torch.arange(8.0).reshape(1, 8, 1, 1)).sum(1, keepdim=True)
-        torch.testing.assert_close(made - join.told(x)[:, 8:], mean.expand(1, 3, 32, 48), rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(by_a, weights[:, ::2].sum(1, keepdim=True))
-
-
-def begun(x: Any) -> Any:
-    """The weights that pictures begin with: half the search's, half those of the corrected pair."""
-    import torch
-
-    by_a, t, share = x[:, 24:25], x[:, 25:26], torch.sigmoid(x[:, 26:27])
+    x = torch.rand(1, 18 + 7 + FEATURE, 16, 24, generator=torch.Generator().manual_seed(1))
+    by_a, t, share = x[:, 18:19], x[:, 19:20], torch.sigmoid(x[:, 20:21])
     searched = [by_a * (1 - t), by_a * t, (1 - by_a) * (1 - t), (1 - by_a) * t]
-    return torch.cat([0.5 * w for w in (*searched, share, 1 - share)] + [0 * t, 0 * t], 1)
+    begun = torch.cat([0.5 * w for w in (*searched, share, 1 - share)], 1)
+    with torch.no_grad():
+        told = join.told(x)
+        weights, residual = join(x)
+        torch.testing.assert_close(weights, torch.softmax(torch.log(begun + 1e-3) + told[:, :6], 1))
+        torch.testing.assert_close(residual, told[:, 6:])
+        assert residual.shape == (1, 3, 16, 24)
+        for name in ("weight", "bias"):
+            getattr(join.lastconv[0], name).mul_(1e4)
+        far = join(x)[0]
+        for name in ("weight", "bias"):
+            getattr(join.lastconv[0], name).div_(1e4)
+    assert torch.isfinite(far).all()
+    torch.testing.assert_close(far.sum(1), torch.ones(1, 16, 24))
 
 
 def test_silent_before_training() -> None:

@@ -120,7 +120,7 @@ def test_smaller_pictures_are_looked_at(fast: Any, pretend: Any, scale: float) -
     a, b = pictures((128, 192))
     pair = by.pair(*(by.view(deep(p), (0, 0, 192, 128)) for p in (a, b)), moving((128, 192)))
     assert by.multiple == 32 / scale
-    assert by.sizes((128, 192))["join"] == (128 * scale, 192 * scale)
+    assert by.sizes((128, 192))["join"] == (64 * scale, 96 * scale)
     made = by.at(pair, 0.5)
     assert made.picture.shape == (3, 128, 192)
     assert np.isfinite(made.picture).all()

@@ -14,13 +14,12 @@ g is a backward warp, bilinear, its border repeated; cat joins channels; flows a
         block 0 is given cat(x, by_a, D / 4, g(E_0, F_0), g(E_1, F_1)), others cat(x, feature)
         flow, mask, feature = block k(...)
         (F_0, F_1) = (F_0, F_1) + s flow;  M = M + mask      on the grid of 1/s, flows on that or 1/4, which is finer
-    eight pictures of full size: g(I_0, a_to_a), g(I_1, a_to_b), g(I_0, b_to_a), g(I_1, b_to_b), g(I_0, F_0),
-        g(I_1, F_1), I_0, I_1
-    I_t, by_a = join(cat(the eight, by_a, t, M, (F_0, F_1), feature))
+    six ways, on the grid of 1/2: a_to_a, a_to_b, b_to_a, b_to_b, F_0, F_1; to I_0 and to I_1 by turns
+    w, residual = join(cat(the six pictures along them shrunk to 1/2, by_a, t, M, (F_0, F_1) / 2, feature))
+    I_t = the sum of w_k times what lies along way k, + residual          in full size, in one pass (ops.compose)
 
-The last weighs the eight anew for each pixel, beginning with the weights that the search gives them (and M, to the two
-that are corrected), and adds a residual. What is carried is brought to the next grid bilinearly, without aligned
-corners or smoothing.
+The last weighs the six anew for each place, beginning with the weights that the search gives them (and M, to the two
+that are corrected). What is carried is brought to the next grid bilinearly, without aligned corners or smoothing.
 """
 
 from __future__ import annotations
@@ -37,18 +36,21 @@ from .family import Family, Graph, Recognised, State
 from .fitting import fitted, shape_of
 from .ifnet import Residual
 
-__all__ = ["FAST", "SHRINKS", "Block", "Encoder", "Fast", "Join", "Sizes"]
+__all__ = ["FAST", "JOINED", "SHRINKS", "Block", "Encoder", "Fast", "Join", "Sizes"]
 
 SHRINKS = (8, 4, 2)  # of the blocks that correct
 MULTIPLE = 32  # the coarsest shrink, whose block halves its input twice
+_WITHIN, _JOIN_WITHIN = 4, 2  # how much blocks, and the join, shrink what they are given once more
 _COMMON = 3 + 3 + 1 + 1 + 4  # both pictures, time, mask, flows
 _FIRST = 1 + 4  # by_a and D
 _TOLD = 5  # channels of a block's output that are flows and mask
-_WEIGHTS, _RESIDUAL = 8, 3
+JOINED = 2  # the shrink of the join
+_WEIGHTS, _RESIDUAL = 6, 3
 _SEEN = _WEIGHTS * 3  # of the pictures that are joined
-_JOINED = _SEEN + 1 + 1 + 1 + 4  # and by_a, time, mask, flows
+_JOINS = _SEEN + 1 + 1 + 1 + 4  # and by_a, time, mask, flows
 _HALF = 0.5  # of all weight that the corrected pictures begin with
 _LEAST = 1e-3  # of weight that any begins with
+_MOST = 20.0  # of the logarithm of what a weight is multiplied by
 
 
 class Sizes:
@@ -60,7 +62,7 @@ class Sizes:
 
     def inputs(self, block: int) -> int:
         if block == len(SHRINKS):
-            return _JOINED + self.feature
+            return _JOINS + self.feature
         return _COMMON + (self.feature if block else _FIRST + 2 * self.seen)
 
     def outputs(self, block: int) -> int:
@@ -68,18 +70,18 @@ class Sizes:
 
 
 class _Body(nn.Module):
-    """x (n, inputs, h, w), h and w multiples of 4, to (n, outputs, h, w), by way of a quarter of the size."""
+    """x (n, inputs, h, w) to (n, outputs, h, w), by way of 1/within of the size, of which h and w are multiples."""
 
-    def __init__(self, inputs: int, width: int, layers: int, outputs: int) -> None:
+    def __init__(self, inputs: int, width: int, layers: int, outputs: int, within: int) -> None:
         super().__init__()
         self.conv0 = nn.Sequential(
             nn.Conv2d(inputs, width // 2, 3, 2, 1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(width // 2, width, 3, 2, 1),
+            nn.Conv2d(width // 2, width, 3, within // 2, 1),
             nn.LeakyReLU(0.2),
         )
         self.convblock = nn.Sequential(*(Residual(width) for _ in range(layers)))
-        self.lastconv = nn.Sequential(nn.Conv2d(width, 16 * outputs, 1), nn.PixelShuffle(4))
+        self.lastconv = nn.Sequential(nn.Conv2d(width, within**2 * outputs, 1), nn.PixelShuffle(within))
         last: Any = self.lastconv[0]  # silent at first: training begins at the search
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -91,26 +93,28 @@ class _Body(nn.Module):
 class Block(_Body):
     """To flow (n, 4, h, w) in pixels of x, mask (n, 1, h, w) and feature."""
 
+    def __init__(self, inputs: int, width: int, layers: int, outputs: int) -> None:
+        super().__init__(inputs, width, layers, outputs, _WITHIN)
+
     def forward(self, x: Tensor) -> tuple[Any, Any, Any]:
         out = self.told(x)
         return out[:, :4], out[:, 4:_TOLD], out[:, _TOLD:]
 
 
 class Join(_Body):
-    """To the picture (n, 3, h, w), and how much of it is the first picture's (n, 1, h, w)."""
+    """To weights (n, 6, h, w), which add up to 1, and residual (n, 3, h, w)."""
+
+    def __init__(self, inputs: int, width: int, layers: int, outputs: int) -> None:
+        super().__init__(inputs, width, layers, outputs, _JOIN_WITHIN)
 
     def forward(self, x: Tensor) -> tuple[Any, Any]:
         out = self.told(x)
         by_a, t, mask = (x[:, k : k + 1] for k in range(_SEEN, _SEEN + 3))
         share = torch.sigmoid(mask)
         searched = [by_a * (1 - t), by_a * t, (1 - by_a) * (1 - t), (1 - by_a) * t]
-        corrected = [share, 1 - share]
-        begun = torch.cat([(1 - _HALF) * w for w in searched] + [_HALF * w for w in corrected] + [0 * t, 0 * t], 1)
-        weights = torch.softmax(torch.log(begun + _LEAST) + out[:, :_WEIGHTS], 1)
-        picture = out[:, _WEIGHTS:]
-        for k in range(_WEIGHTS):
-            picture = picture + weights[:, k : k + 1] * x[:, 3 * k : 3 * k + 3]
-        return picture, weights[:, 0:1] + weights[:, 2:3] + weights[:, 4:5] + weights[:, 6:7]
+        begun = torch.cat([(1 - _HALF) * w for w in searched] + [_HALF * share, _HALF * (1 - share)], 1)
+        weights = (begun + _LEAST) * torch.exp(out[:, :_WEIGHTS].clamp(-_MOST, _MOST))
+        return weights / weights.sum(1, keepdim=True), out[:, _WEIGHTS:]
 
 
 class Encoder(nn.Module):
@@ -164,7 +168,7 @@ class _Fast(Family):
             task="interpolate",
             graphs=tuple(graphs),
             window=(0, 1),
-            settings={"shrinks": list(SHRINKS), "multiple": MULTIPLE},
+            settings={"shrinks": list(SHRINKS), "joined": JOINED, "multiple": MULTIPLE},
         )
 
 
@@ -176,7 +180,7 @@ def _sizes(state: State) -> Sizes:
             raise CheckpointError(f"fast: {name}.conv0.2.weight is missing; expected blocks 0, 1, 2 and join")
         widths.append(width[0])
         layers.append(sum(1 for key in state if key.startswith(f"{name}.convblock.") and key.endswith(".beta")))
-    feature = (shape_of(state, "block0.lastconv.0.weight") or (16 * (_TOLD + 8),))[0] // 16 - _TOLD
+    feature = (shape_of(state, "block0.lastconv.0.weight") or (_WITHIN**2 * (_TOLD + 8),))[0] // _WITHIN**2 - _TOLD
     return Sizes(widths, layers, feature, (shape_of(state, "encode.layers.4.weight") or (8,))[0])
 
 
@@ -192,12 +196,14 @@ def _block(k: int, sizes: Sizes) -> Part:
         Port("mask", (1, 1, "h", "w"), "features", (-8.0, 8.0)),
         Port("feature", (1, sizes.feature, "h", "w"), "features", (-1.0, 1.0)),
     )
-    return Part(f"block{k}", (x,), outputs, multiple=4)
+    return Part(f"block{k}", (x,), outputs, multiple=_WITHIN)
 
 
 def _join(sizes: Sizes) -> Part:
     x = Port("x", (1, sizes.inputs(len(SHRINKS)), "h", "w"), "features", (0.0, 1.0))
-    return Part("join", (x,), (Port("picture", (1, 3, "h", "w")), Port("by_a", (1, 1, "h", "w"), "mask")), multiple=4)
+    weights = Port("weights", (1, _WEIGHTS, "h", "w"), "mask")
+    residual = Port("residual", (1, _RESIDUAL, "h", "w"), "features", (-0.5, 0.5))
+    return Part("join", (x,), (weights, residual), multiple=_JOIN_WITHIN)
 
 
 FAST = _Fast()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import OptionError
-from ..fast import SHRINKS, Fast, Sizes
+from ..fast import JOINED, SHRINKS, Fast, Sizes
 from ..superslomo import MULTIPLE, Synthesis, UNet
 from .between import Batch, fetched, resized
 from .moments import GRID
@@ -64,13 +64,19 @@ def corrected(net: Fast, batch: Batch) -> list[Tensor]:
         more, change, rest = block(x)
         finer = max(at, (flow.shape[2], flow.shape[3]))
         flow, mask = resized(flow, finer) + shrink * resized(more, finer), mask + change
-    flow, mask, rest, ways, by_a = (resized(v, size) for v in (flow, mask, rest, ways, by_a))
-    flows = [*ways.split(2, 1), *flow.split(2, 1)]
-    flows += 2 * [torch.zeros_like(flows[0])]
-    pictures = [fetched((batch.a, batch.b)[k % 2], f, batch.at) for k, f in enumerate(flows)]
-    early.append(_mixed(mask, pictures[4:6]))
-    x = torch.cat([*pictures, by_a, t.expand_as(mask), mask, flow, rest], 1)
-    return [net.join(x)[0], *early]
+    at = (size[0] // JOINED, size[1] // JOINED)
+    ways, by_a, mask, flow, rest = (resized(v, at) for v in (ways, by_a, mask, flow, rest))
+    whole = [resized(v, size) for v in (ways, flow)]
+    along = [*whole[0].split(2, 1), *whole[1].split(2, 1)]
+    pictures = [fetched((batch.a, batch.b)[k % 2], f, batch.at) for k, f in enumerate(along)]
+    early.append(_mixed(resized(mask, size), pictures[4:]))
+    small = [resized(p, at) for p in pictures]
+    weights, residual = net.join(torch.cat([*small, by_a, t.expand_as(mask), mask, flow / JOINED, rest], 1))
+    weights = resized(weights, size)
+    made = resized(residual, size)
+    for k, picture in enumerate(pictures):
+        made = made + weights[:, k : k + 1] * picture
+    return [made, *early]
 
 
 def _mixed(mask: Tensor, pictures: Sequence[Tensor]) -> Tensor:

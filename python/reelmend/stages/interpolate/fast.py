@@ -48,6 +48,7 @@ class Fast(Synthesiser):
         try:
             self._times = round(1 / scale)
             self._shrinks = [int(s) * self._times for s in self.network.settings["shrinks"]]
+            self._join = int(self.network.settings["joined"]) * self._times
             self._multiple = int(self.network.settings["multiple"]) * self._times
         except (KeyError, TypeError, ValueError) as error:
             raise NetworkError(
@@ -61,12 +62,12 @@ class Fast(Synthesiser):
 
     def sizes(self, size: Size) -> Mapping[str, Size]:
         seen = {"encode": (size[0] // self._times, size[1] // self._times)}
-        parts = zip((*self._blocks, "join"), (*self._shrinks, self._times), strict=True)
+        parts = zip((*self._blocks, "join"), (*self._shrinks, self._join), strict=True)
         return seen | {name: (size[0] // s, size[1] // s) for name, s in parts}
 
     def memory(self, width: int, height: int) -> int:
         rows, columns = self.padded((height, width))
-        parts = zip((*self._blocks, "join"), (*self._shrinks, self._times), strict=True)
+        parts = zip((*self._blocks, "join"), (*self._shrinks, self._join), strict=True)
         given = [int(self.network.part(name).inputs[0].shape[1]) / shrink**2 for name, shrink in parts]
         floats = _FLOATS + max(given) + _HIDDEN * sum(given)
         return 8 * self.network.parameters + math.ceil(4 * rows * columns * floats)
@@ -106,20 +107,37 @@ class Fast(Synthesiser):
             flow = resized(flow, finer) + resized(out["flow"][0], finer) * np.float32(shrink)
             mask = mask + out["mask"][0]
             rest = out["feature"][0]
-        x = empty(tuple(engines["join"].inputs["x"]), np.float32, a.picture)
-        into = x[0]
-        for k, way in enumerate((*ways, flow[:2], flow[2:])):
-            ops.warp_shrunk(list(both[k % 2]), way, self._times, out=list(into[3 * k : 3 * k + 3]))
-        for k, picture in enumerate(both):
-            resize_into(picture, into[18 + 3 * k : 21 + 3 * k])
-        into[25] = t
-        for planes, first in ((by_a[None], 24), (mask, 26), (flow, 27), (rest, 31)):
+        return self._joined(pair, t, [*ways, flow[:2], flow[2:]], by_a, mask, rest)
+
+    def _joined(self, pair: _Pair, t: float, ways: list[Array], by_a: Array, mask: Array, rest: Array) -> Between:
+        """The picture of what lies along six ways, by turns to the first and to the second picture, in its pixels."""
+        a, b = pair.a, pair.b
+        engine = self.engines(a.size)["join"]
+        x = empty(tuple(engine.inputs["x"]), np.float32, a.picture)
+        into, at = x[0], tuple(int(n) for n in x.shape[2:])
+        ways = [resized(way, at) for way in ways]
+        for k, way in enumerate(ways):
+            picture = list((b if k % 2 else a).picture)
+            ops.warp_shrunk(picture, way, self._join, out=list(into[3 * k : 3 * k + 3]))
+        small = [way * np.float32(1 / self._join) for way in ways]
+        into[19] = t
+        into[21:23], into[23:25] = small[4], small[5]
+        for planes, first in ((by_a[None], 18), (mask, 20), (rest, 25)):
             resize_into(planes, into[first : first + len(planes)])
-        out = engines["join"].run({"x": x})
-        made, share = resized(out["picture"][0], size), resized(out["by_a"][0], size)[0]
+        out = engine.run({"x": x})
+        weights = out["weights"][0]
+        made = ops.empty_like(a.picture)
+        terms = [
+            ops.Term(list((b if k % 2 else a).picture), way, weight)
+            for k, (way, weight) in enumerate(zip(small, weights, strict=True))
+        ]
+        ops.compose(terms, out=list(made))
+        made += resized(out["residual"][0], tuple(int(n) for n in made.shape[1:]))
         rows, columns = a.size
-        to = resized(flow, size)[:, :rows, :columns]
-        return Between(made[:, :rows, :columns], to[:2], to[2:], share[:rows, :columns])
+        cells = tuple(-(-n // self._join) for n in a.size)
+        seen = (slice(0, cells[0]), slice(0, cells[1]))
+        share = weights[0] + weights[2] + weights[4]
+        return Between(made[:, :rows, :columns], small[4][:, *seen], small[5][:, *seen], share[seen])
 
     def _begun(self, pair: _Pair, t: float) -> tuple[list[Array], Array, Array, Array]:
         """On a grid of a quarter of what is looked at: the four ways that the search found, in pixels of the picture;
