@@ -270,3 +270,93 @@ def test_patches_of_another_recipe_are_not_mixed_in(material: Path, tmp_path: Pa
             material,
             tmp_path / "other",
         )
+
+
+def test_dains_projection_in_training_is_that_of_the_op() -> None:
+    import torch
+
+    from reelmend.networks.train.projecting import projected
+
+    rng = np.random.default_rng(3)
+    coarse = (9 * rng.standard_normal((2, 2, 6, 8))).astype(np.float32)
+    flow = np.stack([[ops.resize(p, (48, 64)) for p in one] for one in coarse])
+    weight = torch.from_numpy(rng.uniform(0.2, 2.0, (2, 1, 48, 64)).astype(np.float32)).requires_grad_()
+    found = projected(torch.from_numpy(flow), torch.tensor([0.25, 0.6]).reshape(2, 1, 1, 1), weight)
+    for one, made, near, t in zip(flow, found.detach().numpy(), weight.detach().numpy(), (0.25, 0.6), strict=True):
+        expected, holes = ops.project_flow(np.ascontiguousarray(one), t=t, depth_weight=near[0])
+        assert 0.01 < holes.mean() < 0.6
+        # where rounding decides on which side of a whole place a pixel passes, one more or less counts
+        assert (np.abs(made - expected).max(0) < 1e-3).mean() > 0.99
+    (found * found).sum().backward()
+    assert weight.grad is not None
+    assert float(weight.grad.abs().mean()) > 0
+
+
+def test_dains_adaptive_warp_in_training_is_that_of_the_op() -> None:
+    import torch
+
+    from reelmend.networks.train.projecting import adaptive
+
+    rng = np.random.default_rng(4)
+    planes = rng.random((3, 40, 56)).astype(np.float32)
+    flow = (4 * rng.standard_normal((2, 24, 32))).astype(np.float32)
+    taps = rng.standard_normal((16, 24, 32)).astype(np.float32)
+    place = np.stack(np.meshgrid(np.arange(8, 40), np.arange(4, 28)))
+    flow = np.clip(place + flow, 0, np.array([55, 39]).reshape(2, 1, 1)).astype(np.float32) - place
+    flow = flow.astype(np.float32)
+    given = (torch.from_numpy(x)[None] for x in (planes, flow, taps))
+    found = adaptive(*given, torch.tensor([[8.0, 4.0]]))[0].numpy()
+    whole, all_taps = np.zeros((2, 40, 56), np.float32), np.zeros((16, 40, 56), np.float32)
+    whole[:, 4:28, 8:40], all_taps[:, 4:28, 8:40] = flow, taps
+    expected = np.stack(ops.adaptive_warp(list(planes), whole, all_taps))[:, 4:28, 8:40]
+    part = (flow + place) % 1
+    near = ((part > 1e-4) & (part < 1 - 1e-4)).all(0)
+    assert np.abs(found - expected)[:, near].max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        'family = "superslomo"\nwidths = [4, 6, 8, 8, 8, 8]',
+        'family = "dain"\ncontext = 2\nkernels = [4, 4, 6, 6, 8, 8]\nsynthesis = 6\ndepth = 4\nresidual = 1',
+    ],
+)
+def test_other_families_train_and_become_networks(network: str, material: Path, tmp_path: Path) -> None:
+    import torch
+
+    from reelmend.networks.checkpoint import read_checkpoint
+    from reelmend.networks.importing import recognise
+    from reelmend.networks.train.between import searched, whole
+    from reelmend.networks.train.loop import train
+    from reelmend.networks.train.task import task_of
+
+    begin, end = RECIPE.index("family ="), RECIPE.index("[data]")
+    text = RECIPE[:begin] + network + "\n\n" + RECIPE[end:].replace("steps = 6", "steps = 2")
+    recipe = recipe_in(tmp_path / "recipe", text, {"video": {"train": ["pan.mkv"], "test": []}})
+    task = task_of(recipe)
+    task.prepare(material, tmp_path)
+    assert train(recipe, task, tmp_path, threads=1).finished
+    found = recognise(read_checkpoint(tmp_path / "weights.pth"))
+    assert found.family == network.split('"')[1]
+    assert "flow" not in {graph.part.name for graph in found.graphs}
+    task.open(tmp_path, "cpu")
+    batch = whole(task.moments, range(2))
+    with torch.no_grad():
+        made = task.chain.made(task.network(), batch)[0]
+    inner = (slice(None), slice(None), slice(16, 80), slice(16, 80))
+    assert psnr(made[inner], searched(batch)[inner]) > 32  # untrained, it is nearly the search
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ('family = "superslomo"\nwidths = [4, 6]', "expected widths, six whole numbers"),
+        ('family = "dain"\ncolour = 3', "expected some of context, depth, kernels"),
+    ],
+)
+def test_sizes_of_other_families_are_read_strictly(network: str, words: str, tmp_path: Path) -> None:
+    from reelmend.networks.train.task import task_of
+
+    begin, end = RECIPE.index("family ="), RECIPE.index("[data]")
+    with pytest.raises(OptionError, match=words):
+        task_of(recipe_in(tmp_path / "recipe", RECIPE[:begin] + network + "\n\n" + RECIPE[end:]))

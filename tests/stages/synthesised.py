@@ -78,6 +78,31 @@ def standing_still(region: tuple[int, int, int, int]) -> Ways:
     return Ways(Motion(flow, flow, 1.0, region))
 
 
+def moving(size: tuple[int, int], cell: int = 4) -> Ways:
+    """Smooth motion of some pixels, as our own search would tell it, in pixels of its grid."""
+    rows, columns = (-(-n // cell) for n in size)
+    v, u = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    forward = np.stack([0.4 * np.sin(v / 5) + 0.6, 0.5 * np.cos(u / 4) - 0.2]).astype(np.float32)
+    backward = np.stack([0.3 * np.sin(v / 5) - 0.7, -0.4 * np.cos(u / 4) + 0.1]).astype(np.float32)
+    return Ways(Motion(forward, backward, 1.0, (0, 0, size[1], size[0])))
+
+
+def batch_of(a: np.ndarray, b: np.ndarray, ways: Ways, t: float, size: tuple[int, int], multiple: int) -> Any:
+    """Whole pictures as a batch of training has patches: padded, and the search on the grid of the padded."""
+    import torch
+
+    from reelmend.networks.train.between import Batch
+    from reelmend.networks.train.moments import planes_of
+
+    kept = planes_of(ways.at(t), ways.motion, size[1])
+    one, two = (padded(p, multiple) for p in (a, b))
+    rows, columns = (n // 4 for n in one.shape[2:])
+    more = ((0, 0), (0, rows - kept.shape[1]), (0, columns - kept.shape[2]))
+    search = torch.from_numpy(np.pad(kept, more, mode="edge"))[None]
+    time = torch.full((1, 1, 1, 1), t)
+    return Batch(one, two, one, time, search[:, :8], search[:, 8:9], search[:, 9:], torch.zeros(1, 2), search[:, 9:])
+
+
 def made(by: Any, a: np.ndarray, b: np.ndarray, times: list[float]) -> list[Any]:
     whole = (0, 0, a.shape[2], a.shape[1])
     pair = by.pair(*(by.view(deep(p), whole) for p in (a, b)), standing_still(whole))

@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 from .depth import Depth
 from .frames import Context, Kernels, Synthesis, context_channels
 
-__all__ = ["Slim", "SlimDepth"]
+__all__ = ["Slim", "SlimDepth", "renamed"]
 
 _BILINEAR = (5, 6, 9, 10)  # the taps of a bilinear warp: of each quadrant, the one next to where the flow leads
 _DILATIONS = (1, 2, 4, 1)
@@ -80,9 +80,10 @@ class Slim(nn.Module):
 
     def state(self) -> dict[str, Tensor]:
         """Its weights by the names of best.pth, as a checkpoint has them."""
-        return {_renamed(name): tensor for name, tensor in self.state_dict().items()}
+        return {renamed(name): tensor for name, tensor in self.state_dict().items()}
 
 
-def _renamed(name: str) -> str:
+def renamed(name: str) -> str:
+    """What a checkpoint calls a tensor of Slim."""
     own, public = next((own, public) for own, public in _NAMES.items() if name.startswith(own))
     return public + name.removeprefix(own)

@@ -29,6 +29,7 @@ class Batch:
     ways     (n, 8, patch / GRID, ...): a_to_a, a_to_b, b_to_a, b_to_b, in pixels; by_a (n, 1, ...)
     flows    (n, 4, ...): forward, backward
     at       (n, 2): column and row of the part in the patches
+    all_flows  (n, 4, size / GRID, ...): the same of all of the patches
     """
 
     a: Tensor
@@ -39,6 +40,7 @@ class Batch:
     by_a: Tensor
     flows: Tensor
     at: Tensor
+    all_flows: Tensor
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,7 +81,8 @@ def whole(moments: Moments, which: Sequence[int]) -> Batch:
     search = torch.from_numpy(moments.search[first:last].astype(np.float32))
     t = torch.from_numpy(moments.times[first:last])[:, None, None, None]
     a, b, truth = pictures
-    return Batch(a, b, truth, t, search[:, :8], search[:, 8:9], search[:, 9:], torch.zeros(len(t), 2))
+    flows = search[:, 9:]
+    return Batch(a, b, truth, t, search[:, :8], search[:, 8:9], flows, torch.zeros(len(t), 2), flows)
 
 
 def drawn(
@@ -99,8 +102,8 @@ def drawn(
         x, y = (GRID * int(v) for v in rng.integers((size - patch) // GRID + 1, size=2))
         rows.append(_one(moments, int(k), x, y, patch, cells, rng))
     parts = [torch.from_numpy(np.stack(v)).to(device) for v in zip(*rows, strict=True)]
-    a, b, truth, search, t, at = parts
-    return Batch(a, b, truth, t[:, None, None, None], search[:, :8], search[:, 8:9], search[:, 9:], at)
+    a, b, truth, search, t, at, flows = parts
+    return Batch(a, b, truth, t[:, None, None, None], search[:, :8], search[:, 8:9], search[:, 9:], at, flows)
 
 
 def _one(moments: Moments, k: int, x: int, y: int, patch: int, cells: int, rng: np.random.Generator) -> list[Any]:
@@ -122,7 +125,7 @@ def _one(moments: Moments, k: int, x: int, y: int, patch: int, cells: int, rng: 
     inner = (slice(None), *(slice(s.start // GRID, s.start // GRID + cells) for s in part))
     a, b, truth = (np.ascontiguousarray(p, np.float32) / np.float32(255) for p in pictures)
     return [a, b, truth[(slice(None), *part)], np.ascontiguousarray(search[inner]), np.float32(t),
-            np.array([x, y], np.float32)]  # fmt: skip
+            np.array([x, y], np.float32), np.ascontiguousarray(search[9:])]  # fmt: skip
 
 
 _HORIZONTAL, _VERTICAL = [0, 2, 4, 6, 9, 11], [1, 3, 5, 7, 10, 12]

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import OptionError
+from ..dain.slim import Slim, renamed
 from ..fast import JOINED, SHRINKS, Fast, Sizes
 from ..superslomo import MULTIPLE, Synthesis, UNet
 from .between import Batch, fetched, resized
 from .moments import GRID
+from .projecting import adaptive, projected
 
 __all__ = ["CHAINS", "Chain", "corrected"]
 
@@ -147,4 +149,40 @@ class _SuperSloMo(Chain):
         return {"family": "superslomo", "state_dictAT": inner}
 
 
-CHAINS: Mapping[str, type[Chain]] = {"fast": _Fast, "superslomo": _SuperSloMo}
+class _Dain(Chain):
+    """Widths of networks/dain/slim.py: context, synthesis and depth, whole numbers, kernels, six of them; residual and
+    size. Our own search finds the flows of a pair; depth is learnt by what hides what."""
+
+    multiple = 32
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        known = {"context", "kernels", "synthesis", "depth", "residual", "size"}
+        if not set(given) <= known:
+            raise OptionError(f"network has {dict(given)}; expected some of {', '.join(sorted(known))}")
+        self.given = dict(given)
+
+    def network(self) -> nn.Module:
+        return Slim(**self.given)
+
+    def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
+        assert isinstance(net, Slim)
+        t, still = batch.t, torch.zeros_like(batch.truth[:, :2])
+        inner = [fetched(p, still, batch.at) for p in (batch.a, batch.b)]
+        taps = net.kernels(*inner)
+        whole = resized(batch.all_flows, (batch.a.shape[2], batch.a.shape[3])).chunk(2, 1)
+        pictures, contexts, ways = [], [], []
+        for picture, flow, time, tap in zip((batch.a, batch.b), whole, (t, 1 - t), taps, strict=True):
+            log_depth, weight = net.depth(picture)
+            way = fetched(projected(flow, time, weight), still, batch.at)
+            seen = adaptive(torch.cat([picture, net.context(picture, log_depth)], 1), way, tap, batch.at)
+            pictures.append(seen[:, :3])
+            contexts.append(seen[:, 3:])
+            ways.append(way)
+        blend = (1 - t) * pictures[0] + t * pictures[1]
+        return [net.synthesis(blend, *pictures, *ways, *taps, *contexts), blend]
+
+    def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {"family": "dain", "params_ema": {renamed(name): tensor for name, tensor in state.items()}}
+
+
+CHAINS: Mapping[str, type[Chain]] = {"fast": _Fast, "superslomo": _SuperSloMo, "dain": _Dain}
