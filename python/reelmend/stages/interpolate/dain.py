@@ -58,8 +58,8 @@ class DAIN(Synthesiser):
     family: ClassVar[str] = "dain"
     file: ClassVar[str] = "best.pth of DAIN (github.com/baowenbo/DAIN)"
 
-    def __init__(self, network: str | Network, device: str) -> None:
-        super().__init__(network, device)
+    def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
+        super().__init__(network, device, scale)
         self._levels: list[int] = []
         if "pyramid" not in self.network.parts:
             return
