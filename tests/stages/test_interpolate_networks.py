@@ -461,8 +461,8 @@ def test_the_command_line_takes_them(
     clip, out = tmp_path / "in.mp4", tmp_path / "out.mp4"
     write_clip(clip, 0.25, width=128, height=96, flicker=None, preset="ultrafast")
     words = ["restore", str(clip), str(out), "--preset", "ultrafast", "--factor", "2", "--method", method]
-    scale = ["--motion-scale", "1/2"] if method == "ifnet" else []
-    assert main([*words, "--network", f"few-{method}", *scale, "--json"]) == 0
+    more = {"ifnet": ["--motion-scale", "1/2"], "fast": ["--motion-scale", "1/4"], "superslomo": ["--compat", "resize"]}
+    assert main([*words, "--network", f"few-{method}", *more.get(method, []), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["frames_out"] == 2 * result["frames_in"]
     assert result["frames_made"] > 0
