@@ -40,7 +40,7 @@ class Fast(Synthesiser):
     """
 
     family: ClassVar[str] = "fast"
-    file: ClassVar[str] = "weights.pth of engines/fast/recipe.toml"
+    file: ClassVar[str] = "weights.pth, which engines/fast/recipe.toml trains,"
     scales: ClassVar[bool] = True
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
