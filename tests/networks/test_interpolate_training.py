@@ -262,7 +262,7 @@ def test_patches_of_another_recipe_are_not_mixed_in(material: Path, tmp_path: Pa
 
     split = {"video": {"train": ["pan.mkv"], "test": []}}
     prepare_moments(recipe_in(tmp_path / "one", split=split), material, tmp_path)
-    with pytest.raises(OptionError, match="holds patches of another recipe"):
+    with pytest.raises(OptionError, match="holds moments of another recipe"):
         prepare_moments(recipe_in(tmp_path / "two", RECIPE.replace("seed = 2", "seed = 3"), split), material, tmp_path)
     with pytest.raises(MediaError, match=r"none\.mkv is not there"):
         prepare_moments(

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import av
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
 from ...errors import MediaError, OptionError, SourceError
 from .recipe import Data, Recipe, Source
 
-__all__ = ["Split", "crops", "held_out", "load_split", "patches", "picture", "pictures", "prepare"]
+__all__ = ["Split", "crops", "held_out", "load_split", "make_files", "patches", "picture", "pictures", "prepare"]
 
 Rgb = npt.NDArray[np.uint8]  # (rows, columns, 3)
 Told = Any
@@ -159,6 +161,36 @@ def prepare(recipe: Recipe, material: Path, folder: Path) -> Path:
     os.replace(draft, path)
     about.write_text(json.dumps(made_by, indent=1) + "\n", "utf-8")
     return path
+
+
+class Job(Protocol):
+    """What makes one file, `to`."""
+
+    @property
+    def to(self) -> Path: ...
+
+
+_Job = TypeVar("_Job", bound=Job)
+
+
+def make_files(
+    folder: Path, word: str, made_by: Mapping[str, Any], jobs: Iterable[_Job], work: Callable[[_Job], None]
+) -> None:
+    """Do the jobs whose file is not there yet, on all cores.
+
+    word     what the files hold, as "runs"; a file of that name says what they were `made_by`
+
+    Raises OptionError where the folder holds what was made by something else, and whatever a job raises.
+    """
+    about = folder / f"{word}.json"
+    if about.exists() and json.loads(about.read_text("utf-8")) != made_by:
+        raise OptionError(f"{folder} holds {word} of another recipe; name another folder, or delete it to begin anew")
+    folder.mkdir(parents=True, exist_ok=True)
+    about.write_text(json.dumps(made_by, indent=1) + "\n", "utf-8")
+    left = [job for job in jobs if not job.to.exists()]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for done in tqdm(pool.map(work, left), total=len(left), unit="file", disable=not left):
+            assert done is None
 
 
 def patches(path: Path, device: str) -> torch.Tensor:

@@ -8,11 +8,9 @@ one file, so that a training reads and never decodes.
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -22,7 +20,6 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ... import Deflicker, ops
 from ...analyze import degrade
@@ -31,7 +28,7 @@ from ...frame import Frame, PixelFormat, VideoInfo
 from ...stages.deflicker import networks as stage
 from ...stages.deflicker.item import Item
 from ...stages.deflicker.priors import MID, Sight, View, flow_to, global_inputs, small_flow
-from .data import STILLS, Rgb, load_split, picture
+from .data import STILLS, Rgb, load_split, make_files, picture
 from .recipe import Recipe, Source
 
 __all__ = [
@@ -310,19 +307,11 @@ def prepare_runs(recipe: Recipe, material: Path, folder: Path) -> None:
     OptionError where the split names no file of a source, MediaError where one is not there.
     """
     split = load_split(recipe.folder / recipe.data.split)
-    about = folder / "runs.json"
     made_by = {
         "digest": recipe.digest("data", "flicker", "seed"),
         "split": {k: list(s.train) for k, s in split.items()},
     }
-    if about.exists() and json.loads(about.read_text("utf-8")) != made_by:
-        raise OptionError(f"{folder} holds runs of another recipe; name another folder, or delete it to begin anew")
-    folder.mkdir(parents=True, exist_ok=True)
-    about.write_text(json.dumps(made_by, indent=1) + "\n", "utf-8")
-    jobs = [j for j in _jobs(recipe, material, folder, split) if not j.to.exists()]
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for done in tqdm(pool.map(_work, jobs), total=len(jobs), unit="run", disable=not jobs):
-            assert done is None
+    make_files(folder, "runs", made_by, _jobs(recipe, material, folder, split), _work)
 
 
 def _jobs(recipe: Recipe, material: Path, folder: Path, split: Any) -> Iterator[_Job]:

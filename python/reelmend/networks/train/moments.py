@@ -7,11 +7,9 @@ kept is a patch of all that. A file each clip or still, so that a training reads
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +18,6 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ... import ops
 from ...errors import MediaError, OptionError, SourceError
@@ -29,7 +26,7 @@ from ...stages.interpolate.estimate import Motion, estimator_for
 from ...stages.interpolate.ways import Ways
 from ...stages.shots import Shots
 from ...stages.structure import structure_of
-from .data import STILLS, Rgb, load_split, picture
+from .data import STILLS, Rgb, load_split, make_files, picture
 from .recipe import Recipe, Source
 
 __all__ = ["GRID", "PLANES", "Moment", "Moments", "layered", "prepare_moments", "seen_by_search"]
@@ -323,19 +320,11 @@ def prepare_moments(recipe: Recipe, material: Path, folder: Path) -> None:
     Raises OptionError where the split names no file of a source, MediaError where one is not there.
     """
     split = load_split(recipe.folder / recipe.data.split)
-    about = folder / "moments.json"
     made_by = {
         "digest": recipe.digest("data", "motion", "seed"),
         "split": {k: [list(s.train), list(s.test)] for k, s in split.items()},
     }
-    if about.exists() and json.loads(about.read_text("utf-8")) != made_by:
-        raise OptionError(f"{folder} holds patches of another recipe; name another folder, or delete it to begin anew")
-    folder.mkdir(parents=True, exist_ok=True)
-    about.write_text(json.dumps(made_by, indent=1) + "\n", "utf-8")
-    jobs = [j for j in _jobs(recipe, material, folder, split) if not j.to.exists()]
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for done in tqdm(pool.map(_work, jobs), total=len(jobs), unit="file", disable=not jobs):
-            assert done is None
+    make_files(folder, "moments", made_by, _jobs(recipe, material, folder, split), _work)
 
 
 def _jobs(recipe: Recipe, material: Path, folder: Path, split: Any) -> Iterator[_Job]:
