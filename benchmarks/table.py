@@ -233,12 +233,13 @@ def frames_quality(document: Document) -> str:
     """How near made frames come to those that were taken away."""
     means = values(document, "mean")
     names = list(dict.fromkeys(row["method"] for row in document["rows"] if row["case"] != "mean"))
+    cases = dict.fromkeys(row["case"] for row in document["rows"])
     figures = (("psnr_db", "{:.2f}"), ("psnr_min_db", "{:.2f}"), ("ssim", "{:.3f}"), ("ssim_min", "{:.3f}"))
     columns = [best([means[n][key] for n in names], text) for key, text in figures]
-    clips = [c for c in dict.fromkeys(row["case"] for row in document["rows"]) if c != "mean" and "sign" not in c]
+    clips = [c for c in cases if c not in ("mean", "held out") and not c.endswith("x4") and "sign" not in c]
     for clip in clips:
         columns.append(best([values(document, clip)[n]["psnr_db"] for n in names], "{:.1f}"))
-    signs = [c for c in dict.fromkeys(row["case"] for row in document["rows"]) if "sign" in c]
+    signs = [c for c in cases if "sign" in c]
     each = [[float(values(document, c)[n]["psnr_db"] or 0) for c in signs] for n in names]
     columns.append(best([sum(e) / len(e) for e in each], "{:.1f}"))
     head = ["", "PSNR, dB", "worst frame, dB", "SSIM", "worst frame, SSIM", *clips, f"{len(signs)} signs"]

@@ -323,7 +323,7 @@ def _import(args: argparse.Namespace) -> int:
         _say(f"use it:  reelmend restore IN OUT --upscale {network.name}")
     elif network.task == "flow":
         _say(f"use it:  reelmend restore IN OUT --fps 60 --flow {network.name}")
-    elif network.family in ("fast", "superslomo", "ifnet", "dain"):
+    elif network.task == "interpolate":
         _say(f"use it:  reelmend restore IN OUT --fps 60 --method {network.family} --network {network.name}")
     return 0
 

@@ -11,7 +11,7 @@ from ..frame import Array, Frame
 from ..ops._dispatch import empty
 from .letterbox import Region
 
-__all__ = ["composed", "crop", "cropped", "groups", "moved", "resize_into", "resized"]
+__all__ = ["composed", "crop", "cropped", "extend", "groups", "moved", "resize_into", "resized"]
 
 _TOGETHER = 4  # planes that are warped in one pass
 
@@ -63,6 +63,13 @@ def resize_into(planes: Array, targets: Iterable[Array]) -> None:
     """Each plane in the size of the next of these, bilinear; an iterator of more goes on after them."""
     for plane, target in zip(planes, targets, strict=False):
         ops.resize(plane, out=target)
+
+
+def extend(planes: Array, size: tuple[int, ...]) -> None:
+    """Fill what lies beyond this size, at the right and below, with its last column and row."""
+    rows, columns = size
+    planes[:, rows:, :columns] = planes[:, rows - 1 : rows, :columns]
+    planes[:, :, columns:] = planes[:, :, columns - 1 : columns]
 
 
 def composed(

@@ -18,14 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...stages.deflicker.trust import BLACK, CERTAIN, EVEN, GRAY, NOISE, SETS
+
 __all__ = ["KNOTS", "GridGfrm", "UNetGfrm", "toned"]
 
 KNOTS = 9  # of a curve, even over 0..1
 _CURVE, _GAIN = 0.35, 0.7  # the most that is added to a value, and that a gain changes it by
 _NEAR = 10  # of the planes that stages.deflicker.priors makes
-_SETS, _BLACK, _GRAY = 5, 0, 8  # of tones; among the ranks, those of 0.1 and of 50 percent
-_NOISE = 0.08  # a move of gray that tells little
-_EVEN, _CERTAIN = 0.37, 0.03  # by what part of gray black moves where either may be, and how fast that is certain
 _STILL = 0.03  # deviation of luma from which a place counts half
 _LITTLE = 3e-3  # share of the picture that tells little
 SLOPE = 0.1
@@ -93,10 +92,10 @@ def drifts(tones: Tensor) -> Tensor:
     tones  as GridGfrm takes them: of five sets of three channels, the fourth is the least in the window, the fifth the
            greatest
     """
-    sets = tones.view(-1, _SETS, 3, tones.shape[1] // (3 * _SETS))
+    sets = tones.view(-1, SETS, 3, tones.shape[1] // (3 * SETS))
     moves = sets[:, 4] - sets[:, 3]
-    ratio = moves[..., _BLACK] / (moves[..., _GRAY] + _NOISE)
-    return torch.sigmoid((ratio - _EVEN) / _CERTAIN)[:, :, None]
+    ratio = moves[..., BLACK] / (moves[..., GRAY] + NOISE)
+    return torch.sigmoid((ratio - EVEN) / CERTAIN)[:, :, None]
 
 
 def steady(grid: Tensor) -> tuple[Tensor, Tensor]:

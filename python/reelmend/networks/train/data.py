@@ -20,10 +20,22 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from ... import ops
 from ...errors import MediaError, OptionError, SourceError
 from .recipe import Data, Recipe, Source
 
-__all__ = ["Split", "crops", "held_out", "load_split", "make_files", "patches", "picture", "pictures", "prepare"]
+__all__ = [
+    "Split",
+    "crops",
+    "held_out",
+    "load_split",
+    "make_files",
+    "patches",
+    "picture",
+    "pictures",
+    "prepare",
+    "resized",
+]
 
 Rgb = npt.NDArray[np.uint8]  # (rows, columns, 3)
 Told = Any
@@ -86,6 +98,11 @@ def pictures(path: Path, count: int) -> Iterator[Rgb]:
                     break
     except (av.FFmpegError, IndexError, StopIteration, ValueError) as error:
         raise SourceError(f"{path}: no picture in it ({error}); expected a still or a clip") from error
+
+
+def resized(rgb: Rgb, size: tuple[int, int], kind: str = "area") -> Rgb:
+    """A picture in another size, by a filter of ops.resize."""
+    return np.stack([ops.resize(np.ascontiguousarray(rgb[..., c]), size, filter=kind) for c in range(3)], axis=2)
 
 
 def _shrunk(rgb: Rgb, by: int) -> Rgb:

@@ -28,7 +28,7 @@ from ...frame import Frame, PixelFormat, VideoInfo
 from ...stages.deflicker import networks as stage
 from ...stages.deflicker.item import Item
 from ...stages.deflicker.priors import MID, Sight, View, flow_to, global_inputs, small_flow
-from .data import STILLS, Rgb, load_split, make_files, picture
+from .data import STILLS, Rgb, load_split, make_files, picture, resized
 from .recipe import Recipe, Source
 
 __all__ = [
@@ -55,8 +55,7 @@ def fitted(rgb: Rgb) -> Rgb:
     top, left = (rows - high) // 2, (columns - wide) // 2
     part = rgb[top : top + high, left : left + wide]
     kind = "area" if high >= SIZE[0] else "bilinear"
-    planes = [ops.resize(np.ascontiguousarray(part[..., c]), SIZE, filter=kind) for c in range(3)]
-    return np.stack(planes, axis=2)
+    return resized(part, SIZE, kind)
 
 
 def clean_frames(path: Path, count: int, place: float, rng: np.random.Generator) -> Frames:

@@ -49,6 +49,7 @@ class Interpolate(Task):
                 f"{self.chain.multiple} and {GRID}"
             )
         self.device = "cpu"
+        self.folder: Path | None = None
 
     def prepare(self, material: Path, folder: Path) -> None:
         prepare_moments(self.recipe, material, folder)
@@ -78,10 +79,9 @@ class Interpolate(Task):
     def figures(self, network: nn.Module, material: Path) -> dict[str, float]:
         """Patches of what is held out, that lie beside those trained on: PSNR of what is made, and of what the search
         alone makes. Whole clips are measured by benchmarks/interpolate_quality.py."""
-        folder = getattr(self, "folder", None)
-        if folder is None:
+        if self.folder is None:
             raise OptionError("figures are taken of patches; prepare them first, in the same run")
-        moments = _loaded(folder, "held")
+        moments = _loaded(self.folder, "held")
         rng = np.random.default_rng([self.recipe.seed, 2])
         rows = []
         for _ in range(_BATCHES):

@@ -26,10 +26,10 @@ from ...stages.interpolate.estimate import Motion, estimator_for
 from ...stages.interpolate.ways import Ways
 from ...stages.shots import Shots
 from ...stages.structure import structure_of
-from .data import STILLS, Rgb, load_split, make_files, picture
+from .data import STILLS, Rgb, load_split, make_files, picture, resized
 from .recipe import Recipe, Source
 
-__all__ = ["GRID", "PLANES", "Moment", "Moments", "layered", "prepare_moments", "seen_by_search"]
+__all__ = ["GRID", "PLANES", "Moment", "Moments", "cut", "layered", "planes_of", "prepare_moments", "seen_by_search"]
 
 GRID = 4  # pixels of a picture along a cell of the search's flow
 PLANES = 13  # kept of the search: four ways, by_a, and the flows of the pair, in pixels of the picture
@@ -116,8 +116,7 @@ def _clip(path: Path, shrink: int) -> list[Rgb]:
                 high, wide = frame.height // (8 * shrink) * 8, frame.width // (8 * shrink) * 8
                 rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)[: high * shrink, : wide * shrink]
                 if shrink > 1:
-                    rgb = np.stack([ops.resize(np.ascontiguousarray(rgb[..., c]), (high, wide), filter="area")
-                                    for c in range(3)], axis=2)  # fmt: skip
+                    rgb = resized(rgb, (high, wide))
                 kept.append(rgb)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise SourceError(f"{path}: no frames in it ({error}); expected a clip") from error
@@ -258,8 +257,7 @@ def _posed(paths: Sequence[Path], recipe: Recipe, rng: np.random.Generator) -> I
 def _small(rgb: Rgb) -> Rgb:
     """Reduced by whole numbers, to about twice the stage at most."""
     shrink = max(1, min(rgb.shape[0] // _STAGE[0], rgb.shape[1] // _STAGE[1]))
-    size = (rgb.shape[0] // shrink, rgb.shape[1] // shrink)
-    return np.stack([ops.resize(np.ascontiguousarray(rgb[..., c]), size, filter="area") for c in range(3)], axis=2)
+    return resized(rgb, (rgb.shape[0] // shrink, rgb.shape[1] // shrink))
 
 
 # --- patches ------------------------------------------------------------------------------------------------------

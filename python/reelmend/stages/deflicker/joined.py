@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import ops
 from ...frame import Frame
+from ..planes import resized
 from .apply import points_of
 from .light import Light, light_of
 
-__all__ = ["Treated", "enlarged", "joined", "toned"]
+__all__ = ["Treated", "joined", "toned"]
 
 _BINS = 4  # of luma, at which the second gains are put in terms of the first response
 _GRID = (36, 64)  # cells that a joined grid has at least: several of either grid, which are linear between centres
@@ -36,19 +36,13 @@ class Treated:
     change: Floats | None
 
 
-def enlarged(planes: Floats, size: tuple[int, int]) -> Floats:
-    """(n, rows, columns) at another size, linear between centres."""
-    made: Floats = np.stack([ops.resize(np.ascontiguousarray(p), size, filter="bilinear") for p in planes])
-    return made
-
-
 def toned(picture: Floats, curves: Floats, gains: Floats) -> Floats:
     """A picture (3, rows, columns) of 0..1 after curves (3, knots) and gains (3, rows, columns), as map_tones makes
     it of large ones."""
     at = np.clip(picture, 0, 1)
     knots = np.linspace(0, 1, curves.shape[1])
     curved = np.stack([p + np.interp(x, knots, c) for p, x, c in zip(picture, at, curves, strict=True)])
-    made: Floats = (curved * (1 + enlarged(gains, (picture.shape[1], picture.shape[2])))).astype(np.float32)
+    made: Floats = (curved * (1 + resized(gains, (picture.shape[1], picture.shape[2])))).astype(np.float32)
     return np.clip(made, 0, 1)
 
 
@@ -70,10 +64,10 @@ def joined(treated: Treated, curves: Floats, gains: Floats) -> tuple[Floats, Flo
     response = _response(treated.gains, change, light)
     first, bins = treated.gains, max(_BINS, treated.gains.shape[1])
     size = (max(_GRID[0], first.shape[2]), max(_GRID[1], first.shape[3]))
-    last = enlarged(gains, size)
+    last = resized(gains, size)
     made = np.empty((3, bins, *size), np.float32)
     for c in range(3):
-        held = enlarged(first[c], size)
+        held = resized(first[c], size)
         ratio = _ratio(change[c], response[c], light, bins)
         made[c] = held * (1 + last[c]) + ratio[:, None, None] * last[c]
     return change, made, response

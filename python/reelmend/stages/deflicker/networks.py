@@ -23,11 +23,11 @@ from ...engines import Engine, EnginePlan, Network, find, open_engine, plan_engi
 from ...errors import NetworkError
 from ...frame import Frame, VideoInfo
 from ..letterbox import Region
-from ..planes import composed, moved
+from ..planes import composed, moved, resized
 from . import paper
 from .apply import Brush
 from .item import Found, Item
-from .joined import Treated, enlarged, joined, toned
+from .joined import Treated, joined, toned
 from .priors import MID, PLANES, SMALL, TONES, Sight, View, flow_to, global_inputs, half, small_flow
 from .trust import drifts, kept, local, uneven
 
@@ -226,7 +226,7 @@ class Networks:
         if "temporal" in self._engines:
             ahead = None if following is None or not following.acts else self._tone(self._at + 1).small
             change, state = self._follow(said.small, before, back, ahead, fore)
-            wide = enlarged(change, SMALL)
+            wide = resized(change, SMALL)
             sure = 1 - (1 - said.added) * (1 - local(entry.found))
             held = np.float32(max(sure, kept(said.small * np.expm1(wide))))
             gains = np.clip((1 + gains) * np.exp(held * change), *_GAIN) - 1

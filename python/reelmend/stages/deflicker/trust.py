@@ -14,11 +14,11 @@ from .item import Found
 from .patches import SHARE_OFF, SHARE_ON
 from .priors import RANKS
 
-__all__ = ["drifts", "kept", "local", "uneven"]
+__all__ = ["BLACK", "CERTAIN", "EVEN", "GRAY", "NOISE", "SETS", "drifts", "kept", "local", "uneven"]
 
-_SETS, _BLACK, _GRAY = 5, 0, 8  # of tones; among RANKS, those of 0.1 and of 50 percent
-_NOISE = 0.08  # a move of gray that tells little
-_EVEN, _CERTAIN = 0.37, 0.03  # by what part of gray black moves where either may be, and how fast that is certain
+SETS, BLACK, GRAY = 5, 0, 8  # of tones; among RANKS, those of 0.1 and of 50 percent
+NOISE = 0.08  # a move of gray that tells little
+EVEN, CERTAIN = 0.37, 0.03  # by what part of gray black moves where either may be, and how fast that is certain
 _ERROR = 2 / 255  # of answers where nothing but their size speaks for them, root mean square
 
 Floats = NDArray[np.float32]
@@ -31,10 +31,10 @@ def drifts(tones: Floats) -> Floats:
     tones  as global_inputs gives them: of five sets of three channels, the fourth is the least in the window, the fifth
            the greatest
     """
-    sets = tones.reshape(_SETS, 3, len(RANKS) + 2)
+    sets = tones.reshape(SETS, 3, len(RANKS) + 2)
     moves = sets[4] - sets[3]
-    ratio = moves[:, _BLACK] / (moves[:, _GRAY] + _NOISE)
-    made: Floats = (1 / (1 + np.exp((_EVEN - ratio) / _CERTAIN))).astype(np.float32)
+    ratio = moves[:, BLACK] / (moves[:, GRAY] + NOISE)
+    made: Floats = (1 / (1 + np.exp((EVEN - ratio) / CERTAIN))).astype(np.float32)
     return made
 
 

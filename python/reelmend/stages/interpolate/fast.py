@@ -15,7 +15,7 @@ from ...engines.network import Network, Size
 from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
-from ..planes import moved, resize_into, resized
+from ..planes import extend, moved, resize_into, resized
 from .synthesis import Between, Synthesiser, View
 from .ways import Ways
 
@@ -47,14 +47,15 @@ class Fast(Synthesiser):
         super().__init__(network, device, scale)
         try:
             self._times = round(1 / scale)
-            self._shrinks = [int(s) * self._times for s in self.network.settings["shrinks"]]
-            self._join = int(self.network.settings["joined"]) * self._times
-            self._multiple = int(self.network.settings["multiple"]) * self._times
+            settings = self.network.settings
+            self._blocks = {f"block{k}": int(s) * self._times for k, s in enumerate(settings["shrinks"])}
+            self._join = int(settings["joined"]) * self._times
+            self._multiple = int(settings["multiple"]) * self._times
         except (KeyError, TypeError, ValueError) as error:
             raise NetworkError(
                 f"{self.network.name}: its settings are none of 'fast' ({error}); make it anew"
             ) from None
-        self._blocks = [f"block{k}" for k in range(len(self._shrinks))]
+        self._parts = self._blocks | {"join": self._join}
 
     @property
     def multiple(self) -> int:
@@ -62,13 +63,11 @@ class Fast(Synthesiser):
 
     def sizes(self, size: Size) -> Mapping[str, Size]:
         seen = {"encode": (size[0] // self._times, size[1] // self._times)}
-        parts = zip((*self._blocks, "join"), (*self._shrinks, self._join), strict=True)
-        return seen | {name: (size[0] // s, size[1] // s) for name, s in parts}
+        return seen | {name: (size[0] // s, size[1] // s) for name, s in self._parts.items()}
 
     def memory(self, width: int, height: int) -> int:
         rows, columns = self.padded((height, width))
-        parts = zip((*self._blocks, "join"), (*self._shrinks, self._join), strict=True)
-        given = [int(self.network.part(name).inputs[0].shape[1]) / shrink**2 for name, shrink in parts]
+        given = [int(self.network.part(name).inputs[0].shape[1]) / shrink**2 for name, shrink in self._parts.items()]
         floats = _FLOATS + max(given) + _HIDDEN * sum(given)
         return 8 * self.network.parameters + math.ceil(4 * rows * columns * floats)
 
@@ -87,7 +86,7 @@ class Fast(Synthesiser):
         engines = self.engines(a.size)
         ways, by_a, flow, rest = self._begun(pair, t)
         mask: Any = None
-        for name, shrink in zip(self._blocks, self._shrinks, strict=True):
+        for name, shrink in self._blocks.items():
             at = (size[0] // shrink, size[1] // shrink)
             x = empty(tuple(engines[name].inputs["x"]), np.float32, a.picture)
             into = x[0]
@@ -154,7 +153,7 @@ class Fast(Synthesiser):
         for k, found in enumerate(way[:4]):
             every[2 * k : 2 * k + 2, : grid[0], : grid[1]] = resized(found * unit, grid)
         every[8, : grid[0], : grid[1]] = resized(way.by_a[None], grid)[0]
-        _edged(every, grid)
+        extend(every, grid)
         by_a, by_b = every[8], 1 - every[8]
         flow = every[:4] * by_a + every[4:8] * by_b
         rest = empty((5 + 2 * int(a.seen.shape[0]), rows, columns), np.float32, way.by_a)
@@ -164,12 +163,3 @@ class Fast(Synthesiser):
             seen = moved(view.seen, flow[2 * k : 2 * k + 2] * np.float32(1 / cell))
             rest[5 + k * len(seen) : 5 + (k + 1) * len(seen)] = seen
         return [every[k : k + 2] for k in range(0, 8, 2)], by_a, flow, rest
-
-
-def _edged(planes: Array, size: tuple[int, ...]) -> None:
-    """Fill what lies beyond this size with its last row and column."""
-    rows, columns = size
-    if rows < planes.shape[1]:
-        planes[:, rows:] = planes[:, rows - 1 : rows]
-    if columns < planes.shape[2]:
-        planes[:, :, columns:] = planes[:, :, columns - 1 : columns]

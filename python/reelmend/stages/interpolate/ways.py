@@ -11,6 +11,7 @@ from ... import ops
 from ...engines.network import Size
 from ...frame import Array
 from ...ops._dispatch import empty
+from ..planes import extend
 from .estimate import Motion
 
 __all__ = ["Way", "Ways", "spread"]
@@ -59,8 +60,7 @@ def spread(flow: Array, size: Size, padded: Size) -> Array:
     rows, columns = size
     full = empty((2, *padded), np.float32, flow)
     ops.resize_flow(flow, out=full[:, :rows, :columns])
-    full[:, rows:, :columns] = full[:, rows - 1 : rows, :columns]
-    full[:, :, columns:] = full[:, :, columns - 1 : columns]
+    extend(full, size)
     return full
 
 
