@@ -318,6 +318,26 @@ void def_calls(py::module_& m) {
     });
   });
 
+  m.def("sharpen",
+        [](const Objects& planes, const py::object& gains, double max_code, const Objects& outs, StreamArg stream) {
+          const auto in = take_all(planes, device, "planes", false);
+          const auto out = take_all(outs, device, "out", true);
+          const std::vector<Array> field{take(gains, device, "gains", false)};
+          expect_alike(in, in.empty() ? field[0] : in[0], "planes");
+          expect_alike(out, in[0], "out");
+          if (out.size() != in.size()) fail("out: expected as many planes as given");
+          const auto own = stack_of<const float>(field[0], "gains");
+          if (own.planes != 3) fail("gains: expected shape (3, rows, columns); got " + text(field[0].shape));
+          resizable<const float>(own.first, "gains");
+          on_feature(in[0].dtype, "planes", [&](auto i) {
+            const auto from = list_of<const decltype(i)>(in, "planes");
+            const auto to = list_of<decltype(i)>(out, "out");
+            resizable<const decltype(i)>(from[0], "planes");
+            typename L::Scope scope(stream, {&in, &out, &field});
+            L::sharpen(scope, from.data(), static_cast<int>(from.size()), own, static_cast<float>(max_code), to.data());
+          });
+        });
+
   def_motion<L>(m);
   def_scatter<L>(m);
   def_compose<L>(m);

@@ -42,6 +42,7 @@ struct CpuLaunchers {
   RM_LAUNCH(warp)
   RM_LAUNCH(warp_blend)
   RM_LAUNCH(warp_shrunk)
+  RM_LAUNCH(sharpen)
   RM_LAUNCH(consistency)
   RM_LAUNCH(flows_at)
   RM_LAUNCH(median_flow)

@@ -13,6 +13,7 @@
 #include "ops/flow.h"
 #include "ops/histogram.h"
 #include "ops/resize.h"
+#include "ops/sharpen.h"
 #include "ops/splat.h"
 #include "ops/tone.h"
 #include "ops/warp.h"
@@ -86,6 +87,10 @@ void warp_blend(const Plane<const T>* a, const Plane<const T>* b, int count, con
 template <class T>
 void warp_shrunk(const Plane<const T>* in, int count, const FlowField<const float>& flow, int shrink, float max_code,
                  const Plane<T>* out);
+
+// gains: 3 planes, across, down and around, of any size.
+template <class T>
+void sharpen(const Plane<const T>* in, int count, const Stack<const float>& gains, float max_code, const Plane<T>* out);
 
 // All of one size.
 void consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,

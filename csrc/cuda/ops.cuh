@@ -57,6 +57,9 @@ cudaError_t warp_blend(const Plane<const T>* a, const Plane<const T>* b, int cou
 template <class T>
 cudaError_t warp_shrunk(const Plane<const T>* in, int count, const FlowField<const float>& flow, int shrink,
                         float max_code, const Plane<T>* out, cudaStream_t stream);
+template <class T>
+cudaError_t sharpen(const Plane<const T>* in, int count, const Stack<const float>& gains, float max_code,
+                    const Plane<T>* out, cudaStream_t stream);
 cudaError_t consistency(const FlowField<const float>& forward, const FlowField<const float>& backward,
                         const ConsistencyRule& rule, const Plane<float>& out, cudaStream_t stream);
 cudaError_t flows_at(const FlowField<const float>& forward, const FlowField<const float>& backward,

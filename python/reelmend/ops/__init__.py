@@ -13,6 +13,7 @@ from .color import rgb_to_yuv, yuv_to_rgb
 from .compose import Term, compose, count_overlay, lay_over, trace
 from .dense import dense_flow
 from .exposure import exposure_map
+from .filters import sharpen
 from .geometry import resize, resize_flow, warp, warp_blend, warp_shrunk
 from .motion import adaptive_warp, bilateral_flow, consistency, correlate, flows_at, median_flow
 from .scatter import project_flow, splat
@@ -48,6 +49,7 @@ __all__ = [
     "resize",
     "resize_flow",
     "rgb_to_yuv",
+    "sharpen",
     "smooth_quantiles",
     "splat",
     "to_device",

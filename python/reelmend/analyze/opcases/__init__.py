@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..benchmark import Comparison, Row, alternate, compare
-from . import blocks, color, compose, dense, exposure, geometry, motion, scatter, statistics, tone
+from . import blocks, color, compose, dense, exposure, filters, geometry, motion, scatter, statistics, tone
 from .case import OpCase, Picture, each
 
 __all__ = ["OpCase", "each", "measure_ops", "op_cases"]
 
 _ROOMS = (
     *(statistics.histograms, tone.cases, exposure.cases, color.cases, statistics.cases, geometry.cases),
-    *(motion.cases, blocks.cases, dense.cases, compose.cases, scatter.cases),
+    *(filters.cases, motion.cases, blocks.cases, dense.cases, compose.cases, scatter.cases),
 )
 
 
