@@ -1,4 +1,5 @@
-"""How well frames are made between frames, against FFmpeg's minterpolate: every second frame of a clip is taken away.
+"""How well frames are made between frames, against FFmpeg's minterpolate and OpenCV's optical flow, used plainly: every
+second frame of a clip is taken away.
 
     python benchmarks/interpolate_quality.py [--quick] [--json benchmarks/results/interpolate_quality.json]
                                              [--worst benchmarks/results/interpolate_worst.jpg]
@@ -20,6 +21,7 @@ import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,34 @@ def theirs(options: str, times: int = 2) -> Method:
     return run
 
 
+def back_warped(times: int = 2) -> Method:
+    """What "optical flow" mostly means: OpenCV's dense inverse search (medium), flows at t by Super SloMo's linear
+    approximation (Jiang et al., CVPR 2018, equation 4), both pictures fetched along them and mixed by time."""
+
+    def run(frames: list[Yuv]) -> list[Yuv]:
+        import cv2
+
+        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        out = [frames[0]]
+        for one, two in pairwise(frames):
+            a, b = to_rgb(one), to_rgb(two)
+            gray = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (a, b)]
+            there, back = search.calc(*gray, None), search.calc(*gray[::-1], None)
+            grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in a.shape[1::-1])), 2)
+            for k in range(1, times):
+                t = k / times
+                to_a, to_b = t * t * back - (1 - t) * t * there, (1 - t) * (1 - t) * there - t * (1 - t) * back
+                seen = [
+                    cv2.remap(p, grid + np.float32(f), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                    for p, f in ((a, to_a), (b, to_b))
+                ]
+                out.append(to_yuv(cv2.addWeighted(seen[0], 1 - t, seen[1], t, 0)))
+            out.append(two)
+        return out
+
+    return run
+
+
 def fast_is_there() -> bool:
     """Whether the catalogue has a network for method "fast"."""
     return any(isinstance(network, Network) and network.name == "fast" for network in networks())
@@ -103,6 +133,7 @@ def methods(fps: Fraction, times: int = 2) -> dict[str, Method]:
         "sample": ours(fps, times, method="sample"),
         "blend": ours(fps, times, method="blend"),
         **{name: theirs(options, times) for name, options in MINTERPOLATE.items()},
+        "opencv DIS, back-warp": back_warped(times),
         "memc": ours(fps, times, method="memc"),
         "flow": ours(fps, times, method="flow"),
         **({"fast": ours(fps, times, method="fast", network="fast")} if fast_is_there() else {}),

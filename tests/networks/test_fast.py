@@ -13,14 +13,14 @@ from reelmend.errors import CheckpointError
 
 pytestmark = pytest.mark.extra("train")
 
-WIDTHS, LAYERS, FEATURE, SEEN = (12, 10, 8, 8), (2, 1, 1, 3), 4, 3
+WIDTH, LAYERS = 10, 3
 
 
 @pytest.fixture(scope="module")
 def state(small_weights: Any) -> dict[str, Any]:
-    from reelmend.networks.fast import Fast, Sizes
+    from reelmend.networks.fast import Refine
 
-    return dict(small_weights(Fast(Sizes(WIDTHS, LAYERS, FEATURE, SEEN)).state_dict(), 8))
+    return dict(small_weights(Refine(WIDTH, LAYERS).state_dict(), 8))
 
 
 @pytest.fixture(scope="module")
@@ -33,51 +33,47 @@ def recognised(state: dict[str, Any]) -> Any:
 
 def test_its_sizes_are_told_by_the_weights(recognised: Any) -> None:
     assert (recognised.family, recognised.task, recognised.window) == ("fast", "interpolate", (0, 1))
-    assert recognised.settings == {"shrinks": [8, 4, 2], "joined": 2, "multiple": 32}
-    parts = {graph.part.name: graph.part for graph in recognised.graphs}
-    assert [*parts] == ["encode", "block0", "block1", "block2", "join"]
-    taken = {name: part.inputs[0].shape[1] for name, part in parts.items()}
-    assert taken == {"encode": 3, "block0": 12 + 5 + 2 * SEEN, "block1": 12 + FEATURE, "block2": 12 + FEATURE,
-                     "join": 18 + 7 + FEATURE}  # fmt: skip
-    depth = [len(graph.module.convblock) for graph in recognised.graphs[1:]]
-    assert tuple(depth) == LAYERS
-
-
-def test_the_join_weighs_six_pictures(recognised: Any) -> None:
-    """From half the search's weights, and half those of the corrected pair, on."""
-    import torch
-
-    join = recognised.graphs[-1].module
-    x = torch.rand(1, 18 + 7 + FEATURE, 16, 24, generator=torch.Generator().manual_seed(1))
-    by_a, t, share = x[:, 18:19], x[:, 19:20], torch.sigmoid(x[:, 20:21])
-    searched = [by_a * (1 - t), by_a * t, (1 - by_a) * (1 - t), (1 - by_a) * t]
-    begun = torch.cat([0.5 * w for w in (*searched, share, 1 - share)], 1)
-    with torch.no_grad():
-        told = join.told(x)
-        weights, residual = join(x)
-        torch.testing.assert_close(weights, torch.softmax(torch.log(begun + 1e-3) + told[:, :6], 1))
-        torch.testing.assert_close(residual, told[:, 6:])
-        assert residual.shape == (1, 3, 16, 24)
-        for name in ("weight", "bias"):
-            getattr(join.lastconv[0], name).mul_(1e4)
-        far = join(x)[0]
-        for name in ("weight", "bias"):
-            getattr(join.lastconv[0], name).div_(1e4)
-    assert torch.isfinite(far).all()
-    torch.testing.assert_close(far.sum(1), torch.ones(1, 16, 24))
+    assert recognised.settings == {"reduced": 2, "multiple": 4}
+    (graph,) = recognised.graphs
+    assert (graph.part.name, graph.part.inputs[0].shape) == ("refine", (1, 28, "h", "w"))
+    assert graph.module.head[0].out_channels == WIDTH
+    assert len(graph.module.head) == 2 + LAYERS
 
 
 def test_silent_before_training() -> None:
+    """Nothing is sharpened, and all but everything is believed to move."""
     import torch
 
-    from reelmend.networks.fast import Fast, Sizes
+    from reelmend.networks.fast import Refine
 
-    net = Fast(Sizes(WIDTHS, LAYERS, FEATURE, SEEN))
     with torch.no_grad():
-        for block in net.blocks():
-            out = block(torch.rand(1, block.conv0[0].in_channels, 16, 16))
-            assert [float(y.abs().max()) for y in out] == [0.0, 0.0, 0.0]
-            assert [y.shape[1] for y in out] == [4, 1, FEATURE]
+        still, gains = Refine(WIDTH, LAYERS)(torch.rand(2, 28, 16, 24))
+    assert still.shape == (2, 1, 16, 24)
+    assert gains.shape == (2, 3, 16, 24)
+    assert 0 < float(still.max()) < 0.01
+    assert float(gains.abs().max()) == 0
+
+
+def test_what_it_finds_first(recognised: Any) -> None:
+    """Equal pictures differ by nothing; ways of whole pixels have no parts; all of it is small and finite."""
+    import torch
+
+    from reelmend.networks.fast import _known
+
+    x = torch.zeros(1, 28, 8, 8)
+    x[:, :18] = torch.rand(1, 3, 1, 1).repeat(1, 6, 1, 1)
+    x[:, 18:20] = 0.5
+    x[:, 20:28] = torch.tensor([2.0, -1, 3, 0, 2, -1, 3, 0])[None, :, None, None]
+    known = _known(x)
+    same = float(np.log(4e-3) + 4)
+    torch.testing.assert_close(known[:, :7], torch.full((1, 7, 8, 8), same))
+    torch.testing.assert_close(known[:, 7:15], torch.full((1, 8, 8, 8), -1.0))
+    torch.testing.assert_close(known[:, 18:21, 0, 0], torch.tensor([[np.log(3.0), 0.0, 0.0]], dtype=torch.float32))
+    x[:, 20:28] += 0.5
+    torch.testing.assert_close(_known(x)[:, 7:15], torch.ones(1, 8, 8, 8))
+    x[:, :18] = torch.rand(1, 18, 8, 8, generator=torch.Generator().manual_seed(1))
+    x[:, 20:28] = 4000.0
+    assert float(_known(x).abs().max()) < 10
 
 
 def test_onnx_runtime_gives_the_same(recognised: Any, agrees: Callable[..., None]) -> None:
@@ -98,11 +94,10 @@ def test_tensorrt_rtx_builds_it(recognised: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda s: s.pop("join.conv0.0.bias"), "missing: join.conv0.0.bias"),
-        (lambda s: s.pop("block1.conv0.2.weight"), r"block1\.conv0\.2\.weight is missing"),
-        (lambda s: s.update({"block3.conv0.0.bias": s["join.conv0.0.bias"]}), "left over: block3.conv0.0.bias"),
-        (lambda s: s.update({"block2.lastconv.0.bias": s["join.conv0.0.bias"]}), "another shape: block2.lastconv"),
-        (lambda s: s.pop("encode.layers.4.weight"), "encode"),
+        (lambda s: s.pop("head.0.bias"), "missing: head.0.bias"),
+        (lambda s: s.pop("head.0.weight"), r"head\.0\.weight is missing"),
+        (lambda s: s.update({"tail.0.bias": s["head.0.bias"]}), "left over: tail.0.bias"),
+        (lambda s: s.update({"last.0.bias": s["head.0.bias"]}), "another shape: last.0.bias"),
     ],
 )
 def test_every_tensor_is_accounted_for(state: dict[str, Any], spoil: Any, said: str) -> None:

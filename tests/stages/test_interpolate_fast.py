@@ -20,70 +20,59 @@ pytestmark = pytest.mark.extra("train")
 
 @pytest.fixture(scope="module")
 def fast(small_weights: Any) -> Any:
-    """The family of few channels: corrections of parts of a pixel at each block."""
-    from reelmend.networks.fast import FAST, Sizes
-    from reelmend.networks.fast import Fast as Net
+    """The family of few channels, that sharpens here, softens there, and believes some of it to stand still."""
+    from reelmend.networks.fast import FAST, Refine
 
-    state = small_weights(Net(Sizes((12, 10, 8, 8), (2, 1, 1, 1), 4, 3)).state_dict(), 6)
+    state = small_weights(Refine(8, 2).state_dict(), 6)
+    state["last.0.bias"][:4] += 4
     return FAST.recognise(state, state)
 
 
-@pytest.mark.parametrize("size", [(64, 96), (52, 80), (96, 132)])
+@pytest.mark.parametrize("size", [(64, 96), (52, 76), (96, 132)])
 def test_the_stage_makes_what_training_makes(fast: Any, pretend: Any, size: tuple[int, int]) -> None:
     import torch
 
-    from reelmend.networks.train.chains import corrected
+    from reelmend.networks.train.chains import refined
 
     net, runs = pretend(fast)
     by = Fast(net, "cpu")
     a, b = pictures(size)
     ways = moving(size)
-    whole = (0, 0, size[1], size[0])
-    pair = by.pair(*(by.view(deep(p), whole) for p in (a, b)), ways)
-    modules = {graph.part.name: graph.module for graph in fast.graphs}
-
-    class Together:
-        encode, join = staticmethod(modules["encode"]), staticmethod(modules["join"])
-
-        def blocks(self) -> list[Any]:
-            return [modules[f"block{k}"] for k in range(3)]
-
+    pair = by.pair(*(by.view(deep(p), (0, 0, size[1], size[0])) for p in (a, b)), ways)
     for t in TIMES:
         found = by.at(pair, t)
         with torch.no_grad():
-            expected = corrected(Together(), batch_of(a, b, ways, t, size, by.multiple))[0][0].numpy()  # type: ignore[arg-type]
+            expected = refined(fast.graphs[0].module, batch_of(a, b, ways, t, size, by.multiple))[0][0].numpy()
         assert np.abs(found.picture - expected[:, : size[0], : size[1]]).max() < TOLERANCE
-        assert 0 <= found.by_a.min() < found.by_a.max() <= 1
-    assert runs == {"encode": 2, "block0": 3, "block1": 3, "block2": 3, "join": 3}
+        assert np.abs(found.by_a - (1 - t)).max() < 1e-6
+    assert runs == {"refine": 3}
 
 
 def test_an_untrained_network_is_the_search(pretend: Any) -> None:
     """Pictures fetched along it, mixed as it says and by time."""
     from reelmend import ops
-    from reelmend.networks.fast import FAST, Sizes
-    from reelmend.networks.fast import Fast as Net
+    from reelmend.networks.fast import FAST, Refine
 
-    state = Net(Sizes((8, 8, 8, 8), (1, 1, 1, 1), 2, 2)).state_dict()
+    state = Refine(8, 1).state_dict()
     net, _ = pretend(FAST.recognise(state, state))
     by = Fast(net, "cpu")
     a, b = pictures((64, 96))
     ways = moving((64, 96))
-    pair = by.pair(*(by.view(deep(p), (0, 0, 96, 64)) for p in (a, b)), ways)
-    found = by.at(pair, 0.25)
-    assert np.abs(found.by_a - 0.75).max() < 3e-3  # half by the search, half along what it begins with
+    found = by.at(by.pair(*(by.view(deep(p), (0, 0, 96, 64)) for p in (a, b)), ways), 0.25)
     way = ways.at(0.25)
 
     def whole(plane: np.ndarray) -> np.ndarray:
         return np.asarray(ops.resize(np.ascontiguousarray(plane), (64, 96)))
 
     believed = whole(way.by_a)
-    begun = [way.by_a * way.a_to_a + (1 - way.by_a) * way.b_to_a, way.by_a * way.a_to_b + (1 - way.by_a) * way.b_to_b]
-    shares = [believed * 0.375, believed * 0.125, (1 - believed) * 0.375, (1 - believed) * 0.125, 0.375, 0.125]
+    shares = [believed * 0.75, believed * 0.25, (1 - believed) * 0.75, (1 - believed) * 0.25]
     expected = np.zeros((3, 64, 96), np.float32)
-    for k, (flow, share) in enumerate(zip((*way[:4], *begun), shares, strict=True)):
+    for k, (flow, share) in enumerate(zip(way[:4], shares, strict=True)):
         along = np.stack([whole(4 * f) for f in flow])
         expected += share * np.stack(ops.warp(list((a, b)[k % 2]), along))
-    assert np.abs(found.picture - expected).max() < 5e-3
+    # less than one part in a hundred is believed to stand still
+    assert np.abs(found.picture - expected).max() < 8e-3
+    assert np.abs(found.picture - expected).mean() < 2e-3
 
 
 @pytest.mark.parametrize("scale", [1, 0.5, 0.25])
@@ -92,8 +81,8 @@ def test_smaller_pictures_are_looked_at(fast: Any, pretend: Any, scale: float) -
     by = Fast(net, "cpu", scale)
     a, b = pictures((128, 192))
     pair = by.pair(*(by.view(deep(p), (0, 0, 192, 128)) for p in (a, b)), moving((128, 192)))
-    assert by.multiple == 32 / scale
-    assert by.sizes((128, 192))["join"] == (64 * scale, 96 * scale)
+    assert by.multiple == 4 / scale
+    assert by.sizes((128, 192)) == {"refine": (64 * scale, 96 * scale)}
     made = by.at(pair, 0.5)
     assert made.picture.shape == (3, 128, 192)
     assert np.isfinite(made.picture).all()

@@ -47,15 +47,15 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"),
         help="sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of blocks; "
-        "flow: along dense optical flow (default); fast: that flow corrected by small networks; "
+        "flow: along dense optical flow (default); fast: that, judged and sharpened by a small network; "
         "superslomo, ifnet, dain: by the networks of Super SloMo, RIFE or DAIN (--network)",
     )
     frames.add_argument(
         "--network",
         metavar="NETWORK",
-        help="the network of --method fast, superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines "
-        "list'). Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of RIFE 4.0 to 4.26, best.pth of "
-        "DAIN, or weights.pth that engines/fast/recipe.toml trains",
+        help="the network of --method superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines list'). "
+        "Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of RIFE 4.0 to 4.26 or best.pth of DAIN. "
+        "With --method fast: another than the one that ships",
     )
     frames.add_argument(
         "--motion-scale",

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from .moments import GRID, Moments
 
-__all__ = ["Batch", "drawn", "fetched", "resized", "searched", "whole"]
+__all__ = ["Batch", "drawn", "fetched", "resized", "searched", "sharpened", "whole"]
 
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
@@ -62,6 +62,21 @@ def fetched(x: Tensor, flow: Tensor, at: Tensor) -> Tensor:
     place = torch.stack([u, v]).to(flow) + flow + at[:, :, None, None]
     unit = torch.stack([(2 * place[:, 0] + 1) / w - 1, (2 * place[:, 1] + 1) / h - 1], 3)
     return functional.grid_sample(x, unit, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def sharpened(x: Tensor, gains: Tensor) -> Tensor:
+    """As ops.sharpen: detail of x (n, c, h, w) across, down and around, each times its gain (n, 3, h, w)."""
+    h, w = x.shape[2:]
+    wide = functional.pad(x, [2] * 4, mode="replicate")
+
+    def at(down: int, across: int) -> Tensor:
+        return wide[:, :, 2 + down : 2 + down + h, 2 + across : 2 + across + w]
+
+    means = ((at(0, -1) + at(0, 1)) / 2, (at(-1, 0) + at(1, 0)) / 2, functional.avg_pool2d(wide, 5, 1))
+    out = x
+    for k, mean in enumerate(means):
+        out = out + gains[:, k : k + 1] * (x - mean)
+    return out
 
 
 def searched(batch: Batch) -> Tensor:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...errors import OptionError
 from ..dain.slim import Slim, renamed
-from ..fast import JOINED, SHRINKS, Fast, Sizes
-from ..superslomo import MULTIPLE, Synthesis, UNet
-from .between import Batch, fetched, resized
-from .moments import GRID
+from ..fast import MULTIPLE, REDUCED, Refine
+from ..superslomo import MULTIPLE as SLOMO_MULTIPLE
+from ..superslomo import Synthesis, UNet
+from .between import Batch, fetched, resized, sharpened
 from .projecting import adaptive, projected
 
-__all__ = ["CHAINS", "Chain", "corrected"]
+__all__ = ["CHAINS", "Chain", "refined"]
 
 
 class Chain(ABC):
@@ -42,70 +43,40 @@ class Chain(ABC):
         """A file that `reelmend engines import` recognises."""
 
 
-def corrected(net: Fast, batch: Batch) -> list[Tensor]:
-    """What a network of the family "fast" makes: the picture, then what it was made of before each later block, of its
-    size. See networks/fast.py for the chain."""
+def refined(net: nn.Module, batch: Batch) -> list[Tensor]:
+    """What a network of the family "fast" makes: the picture. See networks/fast.py for the chain."""
     size, t = batch.size, batch.t
-    seen = [net.encode(p) for p in (batch.a, batch.b)]
-    ways, by_a = batch.ways, batch.by_a
-    flow = by_a * ways[:, :4] + (1 - by_a) * ways[:, 4:]
-    mask = torch.log((1 - t) / t).expand_as(by_a)
-    apart = (ways[:, 4:] - ways[:, :4]) / GRID
-    found = [fetched(e, f / GRID, batch.at / GRID) for e, f in zip(seen, flow.chunk(2, 1), strict=True)]
-    rest = torch.cat([by_a, apart, *found], 1)
-    early = []
-    pictures: Any = ()
-    for k, (block, shrink) in enumerate(zip(net.blocks(), SHRINKS, strict=True)):
-        at = (size[0] // shrink, size[1] // shrink)
-        both = zip((batch.a, batch.b), resized(flow, size).chunk(2, 1), strict=True)
-        pictures = [resized(fetched(p, f, batch.at), at) for p, f in both]
-        mask, rest = (resized(v, at) for v in (mask, rest))
-        if k:
-            early.append(_mixed(mask, pictures))
-        x = torch.cat([*pictures, t.expand_as(mask), mask, resized(flow, at) / shrink, rest], 1)
-        more, change, rest = block(x)
-        finer = max(at, (flow.shape[2], flow.shape[3]))
-        flow, mask = resized(flow, finer) + shrink * resized(more, finer), mask + change
-    at = (size[0] // JOINED, size[1] // JOINED)
-    ways, by_a, mask, flow, rest = (resized(v, at) for v in (ways, by_a, mask, flow, rest))
-    whole = [resized(v, size) for v in (ways, flow)]
-    along = [*whole[0].split(2, 1), *whole[1].split(2, 1)]
-    pictures = [fetched((batch.a, batch.b)[k % 2], f, batch.at) for k, f in enumerate(along)]
-    early.append(_mixed(resized(mask, size), pictures[4:]))
-    small = [resized(p, at) for p in pictures]
-    weights, residual = net.join(torch.cat([*small, by_a, t.expand_as(mask), mask, flow / JOINED, rest], 1))
-    weights = resized(weights, size)
-    made = resized(residual, size)
-    for k, picture in enumerate(pictures):
-        made = made + weights[:, k : k + 1] * picture
-    return [made, *early]
-
-
-def _mixed(mask: Tensor, pictures: Sequence[Tensor]) -> Tensor:
-    share = torch.sigmoid(mask)
-    return share * pictures[0] + (1 - share) * pictures[1]
+    at = (size[0] // REDUCED, size[1] // REDUCED)
+    both = (batch.a, batch.b)
+    half = [functional.avg_pool2d(p, REDUCED) for p in both]
+    ways, by_a = resized(batch.ways, at), resized(batch.by_a, at)
+    place, still_way = batch.at / REDUCED, torch.zeros_like(ways[:, :2])
+    seen = [fetched(half[k % 2], f / REDUCED, place) for k, f in enumerate([*ways.split(2, 1), still_way, still_way])]
+    still, gains = net(torch.cat([*seen, by_a, t.expand_as(by_a), ways], 1))
+    moving = 1 - still
+    weights = [moving * by_a * (1 - t), moving * by_a * t, moving * (1 - by_a) * (1 - t), moving * (1 - by_a) * t]
+    whole, weight = resized(ways, size), resized(torch.cat([*weights, still * (1 - t), still * t], 1), size)
+    made = torch.zeros_like(batch.truth)
+    for k, flow in enumerate([*whole.split(2, 1), torch.zeros_like(whole[:, :2]), torch.zeros_like(whole[:, :2])]):
+        made = made + weight[:, k : k + 1] * fetched(both[k % 2], flow, batch.at)
+    return [sharpened(made, resized(gains, size))]
 
 
 class _Fast(Chain):
-    """widths and layers of the blocks and the join, feature and seen: see networks/fast.py."""
+    """width and layers of networks/fast.py."""
 
-    multiple = 4 * SHRINKS[0]
+    multiple = MULTIPLE
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        lists = [given.get(name) for name in ("widths", "layers")]
-        whole = set(given) == {"widths", "layers", "feature", "seen"}
-        if not whole or not all(isinstance(v, list) and len(v) == len(SHRINKS) + 1 for v in lists):
-            raise OptionError(
-                f"network has {dict(given)}; expected widths and layers of {len(SHRINKS) + 1}, feature, seen"
-            )
-        self.sizes = Sizes(given["widths"], given["layers"], given["feature"], given["seen"])
+        if set(given) != {"width", "layers"} or not all(isinstance(v, int) and v > 0 for v in given.values()):
+            raise OptionError(f"network has {dict(given)}; expected width and layers, whole numbers")
+        self.width, self.layers = given["width"], given["layers"]
 
     def network(self) -> nn.Module:
-        return Fast(self.sizes)
+        return Refine(self.width, self.layers)
 
     def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
-        assert isinstance(net, Fast)
-        return corrected(net, batch)
+        return refined(net, batch)
 
     def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
         return {"family": "fast", "params_ema": dict(state)}
@@ -115,7 +86,7 @@ class _SuperSloMo(Chain):
     """widths of the U-Net for flows and visibility at a time between; our own search finds the flows of a pair. See
     networks/superslomo.py."""
 
-    multiple = MULTIPLE
+    multiple = SLOMO_MULTIPLE
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         widths = given.get("widths")

@@ -55,9 +55,9 @@ class Interpolate(Stage):
 
     method       "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the motion of
                  blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
-                 optical flow; "fast": that flow corrected, and pictures joined, by small networks of our own;
-                 "superslomo": by the two networks of Super SloMo; "ifnet": by those of
-                 RIFE 4.0 to 4.26; "dain": by those of DAIN, whose slim variants begin with the dense flow
+                 optical flow; "fast": that, judged and sharpened by a small network of our own, which ships;
+                 "superslomo": by the two networks of Super SloMo; "ifnet": by those of RIFE 4.0 to 4.26; "dain": by
+                 those of DAIN, whose slim variants begin with the dense flow
     acceleration  whether motion may be evenly accelerated rather than even ("memc", "flow", "fast"); looks one picture
                  further ahead, which tells a fade from black too
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
@@ -67,8 +67,7 @@ class Interpolate(Stage):
     flow         with method "flow": the network that finds it, of family "ebme": its name in the catalogue, the path of
                  its folder, or the Network. None: our own dense search
     network      with methods of networks: the one that makes the pictures, of that family, given as `flow` is. Its
-                 checkpoint is imported by `reelmend engines import`; that of "fast" is trained by
-                 engines/fast/recipe.toml
+                 checkpoint is imported by `reelmend engines import`. None: with method "fast" the one that ships
     scale        with methods "fast" and "ifnet": 1, 1/2 or 1/4, the size, in parts of the pictures', in which motion is
                  looked for: less for large pictures
     compat       with method "superslomo": "pad", or "resize": pictures are reduced to multiples of 32 and what is made
@@ -131,7 +130,7 @@ class Interpolate(Stage):
             raise OptionError(
                 f"Interpolate: network={given!r} goes with method {_either(_SYNTHESISERS)}; got {self.method!r}"
             )
-        if by is not None and self.network is None:
+        if by is not None and self._network is None:
             raise OptionError(f"Interpolate: method {self.method!r} needs network=: {by.how_to_get_one()}")
         check("compat", self.compat in ("pad", "resize"), "'pad' or 'resize'")
         if self.compat != "pad" and self.method != "superslomo":
@@ -183,12 +182,18 @@ class Interpolate(Stage):
 
     def _synthesiser(self, device: str) -> Synthesiser | None:
         """What makes pictures by itself, if anything does. Raises NetworkError as _estimator does."""
-        by = _SYNTHESISERS.get(self.method)
-        if by is None or self.network is None:
+        by, network = _SYNTHESISERS.get(self.method), self._network
+        if by is None or network is None:
             return None
         if by is SuperSloMo:
-            return SuperSloMo(self.network, device, resizes=self.compat == "resize")
-        return by(self.network, device, float(self.scale))
+            return SuperSloMo(network, device, resizes=self.compat == "resize")
+        return by(network, device, float(self.scale))
+
+    @property
+    def _network(self) -> str | Network | None:
+        """What makes pictures: the network that was named, or the one that ships for the method."""
+        by = _SYNTHESISERS.get(self.method)
+        return by.shipped if self.network is None and by is not None else self.network
 
     def _rate(self, info: VideoInfo) -> Fraction | None:
         """Frames a second of the result, where that can be said."""

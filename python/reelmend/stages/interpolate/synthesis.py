@@ -75,6 +75,7 @@ class Synthesiser(ABC):
     family: ClassVar[str]  # which is also the method's name
     file: ClassVar[str]  # of weights, as published, and by whom
     scales: ClassVar[bool] = False
+    shipped: ClassVar[str | None] = None  # the network that is taken where none is named
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
         assert scale == 1 or self.scales
