@@ -4,6 +4,7 @@
 
 stage    yuv420p frames of a real clip already in memory, in this process: our stage by push(), minterpolate by PyAV's
          libavfilter graph (push, pull). Steady state. Frames that come out are counted, made or not.
+second   a new frame of a pair, and a second one of it: what a pair takes at twice the rate, and how much more at three times.
 memory   bytes of arrays a running stage holds at most (tracemalloc, which NumPy reports to), beside what its plan says;
          without the frames held to find repeats, which come where repeats do.
 Peers run in turn with ours; ratios are of one round, then median and quartiles.
@@ -29,19 +30,20 @@ OURS: dict[str, dict[str, Any]] = {
     "blend": {"method": "blend"},
     "memc": {"method": "memc"},
     "flow": {"method": "flow"},
+    "fast": {"method": "fast"},
 }
-PAIRS = {"sample": 240, "blend": 120}  # pairs a round; else 48
+PAIRS = {"sample": 240, "blend": 120, "fast": 12}  # pairs a round; else 48
 THEIRS = 8
 
 
-def ours(frames: list[Yuv], pairs: int, **options: Any) -> Callable[[], None]:
+def ours(frames: list[Yuv], pairs: int, factor: int = 2, **options: Any) -> Callable[[], None]:
     """A call that pushes `pairs` frames into a running stage."""
     from reelmend.stages.interpolate import Interpolate
     from reelmend.stream import Stream
 
     # to and fro, so that motion never jumps
     order = itertools.cycle([*frames, *frames[-2:0:-1]])
-    stream, count = Stream([Interpolate(factor=2, **options)]), itertools.count()
+    stream, count = Stream([Interpolate(factor=factor, **options)]), itertools.count()
     for _ in range(8):
         stream.push(as_frame(next(order), next(count)))
 
@@ -72,8 +74,21 @@ def theirs(frames: list[Yuv], pairs: int, options: str) -> Callable[[], None]:
     return call
 
 
-def stage(clip: str, size: str, rounds: int) -> tuple[list[Row], list[Comparison]]:
-    frames = load(clip, 61)[0][::2]
+def smaller(frames: list[Yuv], width: int, height: int) -> list[Yuv]:
+    return [f.reformat(width, height).to_ndarray() for f in pictures(frames, 1)]
+
+
+def second(frames: list[Yuv], size: str, method: str, rounds: int) -> Row:
+    """What a first and a second frame of a pair take."""
+    pairs = PAIRS.get(method, 48)
+    calls = {str(n): ours(frames, pairs, n, method=method) for n in (2, 3)}
+    taken = {n: 1e3 * float(np.median(t)) / pairs for n, t in alternate(calls, rounds).items()}
+    more = taken["3"] - taken["2"]
+    values = {"first_ms": taken["2"], "second_ms": more, "part": more / taken["2"]}
+    return Row(f"a second frame of a pair, {size}", method, values)
+
+
+def stage(frames: list[Yuv], size: str, rounds: int) -> tuple[list[Row], list[Comparison]]:
     calls: dict[str, Callable[[], None]] = {}
     pairs: dict[str, int] = {}
     for name, options in OURS.items():
@@ -115,12 +130,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rounds = 1 if args.quick else 5
-    rows, comparisons = stage("dog", "720p", rounds)
+    dog = load("dog", 61)[0][::2]
+    rows, comparisons = stage(dog, "720p", rounds)
     if not args.quick:
-        more = stage("talk", "1080p", 3)
-        rows, comparisons = rows + more[0], comparisons + more[1]
+        for frames, size in ((smaller(dog, 640, 360), "640x360"), (load("talk", 61)[0][::2], "1080p")):
+            more = stage(frames, size, 3)
+            rows, comparisons = rows + more[0], comparisons + more[1]
+    rows += [second(dog, "720p", method, rounds) for method in ("flow", "fast")]
     sizes = [(1280, 720)] if args.quick else [(1280, 720), (3840, 2160), (7680, 4320)]
-    rows += [memory(w, h, method) for w, h in sizes for method in ("blend", "memc", "flow")]
+    rows += [memory(w, h, method) for w, h in sizes for method in ("blend", "memc", "flow", "fast")]
     print(
         table(
             ("case", "figures"),

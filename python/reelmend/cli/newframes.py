@@ -53,9 +53,9 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
     frames.add_argument(
         "--network",
         metavar="NETWORK",
-        help="the network of --method superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines list'). "
-        "Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of RIFE 4.0 to 4.26 or best.pth of DAIN. "
-        "With --method fast: another than the one that ships",
+        help="the network of --method superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines "
+        "list'). Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of RIFE 4.0 to 4.26 or best.pth of "
+        "DAIN. With --method fast: another than the one that ships",
     )
     frames.add_argument(
         "--motion-scale",

@@ -14,8 +14,9 @@ g is a backward warp, bilinear, that gives the mean (settings["mean"]) outside t
 (x + u) (w - 1) / w and row (y + v) (h - 1) / h of a picture of w x h: the program it was trained with divided by the
 size where the edge-to-edge grid of its PyTorch (0.4.1) asks for the size less one.
 
-A checkpoint of ours has no part "flow": F_01 and F_10 are what our own search finds, and g samples where it is told to,
-the border repeated (settings["searched"]).
+A checkpoint of ours has no part "flow": F_01 and F_10 are what our own search finds, F_t0 and F_t1 what it tells of a
+time between (stages/interpolate/ways.py: a_to_a and b_to_a, and a_to_b and b_to_b, each mixed by by_a), and g samples
+where it is told to, the border repeated (settings["searched"]).
 """
 
 from __future__ import annotations

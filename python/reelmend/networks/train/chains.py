@@ -83,8 +83,8 @@ class _Fast(Chain):
 
 
 class _SuperSloMo(Chain):
-    """widths of the U-Net for flows and visibility at a time between; our own search finds the flows of a pair. See
-    networks/superslomo.py."""
+    """widths of the U-Net for flows and visibility at a time between; our own search finds the flows of a pair, and
+    those that are corrected. See networks/superslomo.py."""
 
     multiple = SLOMO_MULTIPLE
 
@@ -104,8 +104,8 @@ class _SuperSloMo(Chain):
     def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
         t = batch.t
         forward, backward = resized(batch.flows, batch.size).chunk(2, 1)
-        to_a = -(1 - t) * t * forward + t * t * backward
-        to_b = (1 - t) * (1 - t) * forward - t * (1 - t) * backward
+        begun = batch.by_a * batch.ways[:, :4] + (1 - batch.by_a) * batch.ways[:, 4:]
+        to_a, to_b = resized(begun, batch.size).chunk(2, 1)
         from_a, from_b = fetched(batch.a, to_a, batch.at), fetched(batch.b, to_b, batch.at)
         still = torch.zeros_like(forward)
         a, b = (fetched(p, still, batch.at) for p in (batch.a, batch.b))

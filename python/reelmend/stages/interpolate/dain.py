@@ -16,7 +16,7 @@ from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
 from ..planes import moved
-from .synthesis import Between, Synthesiser, View
+from .synthesis import Between, RgbSynthesiser, View
 from .ways import Ways, spread
 
 __all__ = ["DAIN"]
@@ -51,7 +51,7 @@ class _Pair:
     taps_b: Array
 
 
-class DAIN(Synthesiser):
+class DAIN(RgbSynthesiser):
     """Depth and context once a picture, flows and kernels once a pair; flows projected, and both pictures fetched along
     them and joined, once for each time. A network without parts of flow is given that of our own search."""
 

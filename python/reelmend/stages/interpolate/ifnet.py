@@ -17,7 +17,7 @@ from ...errors import NetworkError
 from ...frame import Array
 from ...ops._dispatch import empty
 from ..planes import resize_into, resized
-from .synthesis import Between, Synthesiser, View, sigmoid
+from .synthesis import Between, RgbSynthesiser, View, sigmoid
 from .ways import Ways
 
 __all__ = ["IFNet"]
@@ -32,7 +32,7 @@ class _Pair:
     b: View
 
 
-class IFNet(Synthesiser):
+class IFNet(RgbSynthesiser):
     """Flows from a time to both pictures, block after block, from coarse to fine; and how much of each is to be seen.
 
     scale  1, 1/2 or 1/4: the size, in parts of its own, in which motion is looked for. For large pictures and motion

@@ -14,7 +14,7 @@ from ..letterbox import Region
 from ..planes import composed, cropped
 from .estimate import Estimator, Motion
 from .standing import Standing
-from .synthesis import Synthesiser, View, put
+from .synthesis import Synthesiser, View
 from .ways import Ways
 
 __all__ = ["Maker", "Overlay", "Picture"]
@@ -224,7 +224,7 @@ class Maker:
             a.pair = synthesiser.pair(one, two, ways)
         inside = cropped(target, region)
         pictures = cropped(a.frame, region), cropped(b.frame, region)
-        put(synthesiser.at(a.pair, t), (one, two), pictures, t, share, inside)
+        synthesiser.write(a.pair, (one, two), pictures, t, share, inside)
         source = cropped(near, region)
         a.standing.keep(source, inside, t)
         if self._overlays:

@@ -16,7 +16,7 @@ from ...frame import Array, Frame
 from ..letterbox import Region
 from ..planes import resized
 from .estimate import picture_of
-from .synthesis import Between, Synthesiser, View
+from .synthesis import Between, RgbSynthesiser, View
 from .ways import Ways, spread
 
 __all__ = ["SuperSloMo"]
@@ -32,9 +32,10 @@ class _Pair:
     b: View
     forward: Array
     backward: Array
+    ways: Ways | None = None  # of a network whose first flows are those of the search
 
 
-class SuperSloMo(Synthesiser):
+class SuperSloMo(RgbSynthesiser):
     """The flows between two pictures once a pair; flows and visibility at any time between, once for each time. A
     network without a part for the former is given those of our own search.
 
@@ -86,14 +87,14 @@ class SuperSloMo(Synthesiser):
         if self._searched:
             at = self.padded(a.size)
             seen = at if self._resizes else a.size
-            return _Pair(a, b, *(spread(f, seen, at) for f in (ways.motion.forward, ways.motion.backward)))
+            return _Pair(a, b, *(spread(f, seen, at) for f in (ways.motion.forward, ways.motion.backward)), ways)
         out = self.engines(a.size)["flow"].run({"a": a.picture[None], "b": b.picture[None]})
         return _Pair(a, b, out["forward"][0], out["backward"][0])
 
     def at(self, pair: _Pair, t: float) -> Between:
         a, b = pair.a, pair.b
         mean = ops.beside(self._mean, a.picture)
-        to_a, to_b = ops.flows_at(pair.forward, pair.backward, t)
+        to_a, to_b = self._begun(pair, t)
         from_a, from_b = self._warped(a, to_a) + mean, self._warped(b, to_b) + mean
         out = self.engines(a.size)["synthesis"].run(
             {
@@ -120,6 +121,15 @@ class SuperSloMo(Synthesiser):
         return Between(
             made[:, :rows, :columns], to_a[:, :rows, :columns], to_b[:, :rows, :columns], by_a[:rows, :columns]
         )
+
+    def _begun(self, pair: _Pair, t: float) -> tuple[Array, Array]:
+        """The flows at t that the second network corrects: what the search tells, or as published."""
+        if pair.ways is None:
+            return ops.flows_at(pair.forward, pair.backward, t)
+        way, at = pair.ways.at(t), self.padded(pair.a.size)
+        seen, by_b = at if self._resizes else pair.a.size, 1 - way.by_a
+        to_a, to_b = way.by_a * way.a_to_a + by_b * way.b_to_a, way.by_a * way.a_to_b + by_b * way.b_to_b
+        return spread(to_a, seen, at), spread(to_b, seen, at)
 
     def _warped(self, view: View, flow: Array) -> Array:
         """g less the mean: as published, 0 outside the picture."""

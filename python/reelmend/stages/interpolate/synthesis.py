@@ -26,7 +26,7 @@ from .ways import Ways
 if TYPE_CHECKING:
     from ...engines import Engine, EnginePlan
 
-__all__ = ["Between", "Synthesiser", "View", "put", "sigmoid"]
+__all__ = ["Between", "RgbSynthesiser", "Synthesiser", "View", "sigmoid"]
 
 _SCALED = {1: "", 2: " at half the size", 4: " at a quarter of the size"}
 
@@ -68,8 +68,8 @@ class Synthesiser(ABC):
     scale    1, 1/2 or 1/4, where `scales`: the size, in parts of its own, in which a picture is looked at for motion
 
     A picture is viewed once, a pair is matched once, and then any number of pictures are made between: `view`, `pair`
-    and `at`. All of them know nothing of time, shots or formats, which are the stage's. Raises NetworkError for a
-    network that is not there, or of another family.
+    and `write`. All of them know nothing of time or shots, which are the stage's. Raises NetworkError for a network
+    that is not there, or of another family.
     """
 
     family: ClassVar[str]  # which is also the method's name
@@ -115,8 +115,15 @@ class Synthesiser(ABC):
         """What is found of a pair once, for all times between. `ways`: what our own search tells of its motion."""
 
     @abstractmethod
-    def at(self, pair: Any, t: float) -> Between:
-        """The picture at t, above 0 (the first) and below 1 (the second)."""
+    def write(
+        self, pair: Any, views: tuple[View, View], pictures: tuple[Frame, Frame], t: float, share: float, target: Frame
+    ) -> None:
+        """Write the picture at t, above 0 (the first) and below 1 (the second), into the planes of a frame, in its
+        format.
+
+        views, pictures  of the two it is made of; frames and target inside the region of the views
+        share            0..1: how much of it is the made picture; the rest is a cross-fade
+        """
 
     @abstractmethod
     def memory(self, width: int, height: int) -> int:
@@ -147,40 +154,43 @@ class Synthesiser(ABC):
         return self._opened.fallbacks
 
 
+class RgbSynthesiser(Synthesiser):
+    """One that makes whole pictures, as RGB."""
+
+    @abstractmethod
+    def at(self, pair: Any, t: float) -> Between:
+        """The picture at t."""
+
+    def write(
+        self, pair: Any, views: tuple[View, View], pictures: tuple[Frame, Frame], t: float, share: float, target: Frame
+    ) -> None:
+        made = self.at(pair, t)
+        rgb = made.picture
+        rows, columns = views[0].size
+        if share < 1:
+            one, two = (resized(view.picture[:, :rows, :columns], (rows, columns)) for view in views)
+            rest = 1 - share
+            rgb = rgb * np.float32(share) + one * np.float32(rest * (1 - t)) + two * np.float32(rest * t)
+        count = len(target.planes) - target.format.alpha
+        into = target.planes[:count]
+        if target.format.kind == "yuv":
+            from_rgb(rgb, target, into)
+        else:
+            for plane, codes in zip(into, from_rgb(rgb, target).planes, strict=True):
+                plane[...] = codes
+        for i in range(count, len(target.planes)):
+            one, two = (frame.planes[i] for frame in pictures)
+            by_a = made.by_a * np.float32(share)
+            terms = [ops.Term(one, made.to_a, by_a), ops.Term(two, made.to_b, share - by_a)]
+            if share < 1:
+                still = made.to_a * np.float32(0)
+                rest = 1 - share
+                terms += [ops.Term(one, still, rest * (1 - t)), ops.Term(two, still, rest * t)]
+            ops.compose(terms, max_code=target.format.max_code, out=target.planes[i])
+
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), by the library that holds x."""
     if hasattr(x, "sigmoid"):
         return x.sigmoid()
     return np.float32(1) / (np.float32(1) + np.exp(-x.clip(-80, 80)))
-
-
-def put(
-    made: Between, views: tuple[View, View], pictures: tuple[Frame, Frame], t: float, share: float, target: Frame
-) -> None:
-    """Write a picture into the planes of a frame, in its format.
-
-    views, pictures  of the two it was made of; frames and target inside the region of the views
-    share            0..1: how much of it is the made picture; the rest is a cross-fade
-    """
-    rgb = made.picture
-    rows, columns = views[0].size
-    if share < 1:
-        one, two = (resized(view.picture[:, :rows, :columns], (rows, columns)) for view in views)
-        rest = 1 - share
-        rgb = rgb * np.float32(share) + one * np.float32(rest * (1 - t)) + two * np.float32(rest * t)
-    count = len(target.planes) - target.format.alpha
-    into = target.planes[:count]
-    if target.format.kind == "yuv":
-        from_rgb(rgb, target, into)
-    else:
-        for plane, codes in zip(into, from_rgb(rgb, target).planes, strict=True):
-            plane[...] = codes
-    for i in range(count, len(target.planes)):
-        one, two = (frame.planes[i] for frame in pictures)
-        by_a = made.by_a * np.float32(share)
-        terms = [ops.Term(one, made.to_a, by_a), ops.Term(two, made.to_b, share - by_a)]
-        if share < 1:
-            still = made.to_a * np.float32(0)
-            rest = 1 - share
-            terms += [ops.Term(one, still, rest * (1 - t)), ops.Term(two, still, rest * t)]
-        ops.compose(terms, max_code=target.format.max_code, out=target.planes[i])
