@@ -4,7 +4,8 @@
 
 stage    yuv420p frames of a real clip already in memory, in this process: our stage by push(), minterpolate by PyAV's
          libavfilter graph (push, pull). Steady state. Frames that come out are counted, made or not.
-second   a new frame of a pair, and a second one of it: what a pair takes at twice the rate, and how much more at three times.
+second   a new frame of a pair, and a second one of it: what a pair takes at twice the rate, and how much more at three
+         times.
 memory   bytes of arrays a running stage holds at most (tracemalloc, which NumPy reports to), beside what its plan says;
          without the frames held to find repeats, which come where repeats do.
 Peers run in turn with ours; ratios are of one round, then median and quartiles.

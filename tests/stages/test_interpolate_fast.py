@@ -10,8 +10,10 @@ import pytest
 
 from reelmend.errors import NetworkError, OptionError
 from reelmend.stages.interpolate import Interpolate
+from reelmend.stages.interpolate.estimate import Motion
 from reelmend.stages.interpolate.fast import Fast
 from reelmend.stages.interpolate.superslomo import SuperSloMo
+from reelmend.stages.interpolate.ways import Ways
 
 from .synthesised import SIZES, TIMES, TOLERANCE, batch_of, deep, moving, pictures
 
@@ -127,6 +129,37 @@ def test_smaller_pictures_are_looked_at(fast: Any, pretend: Any, scale: float) -
     ways = moving((128, 192))
     made = written(by, a, b, ways, 0.5)
     assert np.abs(made - plain(a, b, ways, 0.5)).mean() < 0.1
+
+
+def test_the_network_that_ships_is_taken() -> None:
+    """Where none is named; it sharpens what a search of half pixels blurred, and lets be what did not move."""
+    from reelmend import ops
+
+    by = Interpolate(factor=2, method="fast")._synthesiser("cpu")
+    assert isinstance(by, Fast)
+    assert by.network.name == "fast"
+    rng = np.random.default_rng(2)
+    grain = rng.random((3, 96, 136)).astype(np.float32)
+    kernel = np.array([1, 4, 6, 4, 1], np.float32) / 16
+    for axis in (1, 2):
+        grain = np.apply_along_axis(np.convolve, axis, grain, kernel, "same").astype(np.float32)
+    grain = (0.5 + 2 * (grain - grain.mean())).clip(0, 1)
+    a, b = grain[:, :, 4:132], grain[:, :, 3:131]  # one pixel to the right
+    step = np.zeros((2, 24, 32), np.float32)
+    step[0] = 0.25
+    half = np.zeros((2, 96, 136), np.float32)
+    half[0] = -0.5
+    truth = np.stack(ops.warp(list(grain), half, filter="bicubic"))[:, :, 4:132]
+    region = (0, 0, 128, 96)
+    inner = (slice(None), slice(8, -8), slice(8, -8))
+
+    def error(made: np.ndarray, truth: np.ndarray) -> float:
+        return float(np.abs(made - truth)[inner].mean())
+
+    moved = Ways(Motion(step, -step, 1.0, region))
+    assert error(written(by, a, b, moved, 0.5), truth) < 0.8 * error(plain(a, b, moved, 0.5), truth)
+    still = Ways(Motion(0 * step, 0 * step, 1.0, region))
+    assert error(written(by, a, a, still, 0.5), a) < 0.01
 
 
 def test_a_slim_super_slomo_takes_the_search(small_weights: Any, pretend: Any) -> None:
