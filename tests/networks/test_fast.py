@@ -54,6 +54,23 @@ def test_silent_before_training() -> None:
     assert float(gains.abs().max()) == 0
 
 
+def test_it_blurs_less_than_it_learnt_to(state: dict[str, Any]) -> None:
+    import torch
+
+    from reelmend.networks.fast import Refine
+
+    net = Refine(WIDTH, LAYERS)
+    net.load_state_dict(state)
+    with torch.no_grad():
+        x = torch.rand(1, 28, 16, 24, generator=torch.Generator().manual_seed(2))
+        learning, given = net.train()(x), net.eval()(x)
+    assert torch.equal(learning[0], given[0])
+    below = learning[1] < 0
+    assert 0.05 < float(below.float().mean()) < 0.95
+    torch.testing.assert_close(given[1][below], 0.3 * learning[1][below])
+    assert torch.equal(given[1][~below], learning[1][~below])
+
+
 def test_what_it_finds_first(recognised: Any) -> None:
     """Equal pictures differ by nothing; ways of whole pixels have no parts; all of it is small and finite."""
     import torch
