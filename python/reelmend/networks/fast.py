@@ -41,6 +41,7 @@ GAINS = 3  # of ops.sharpen: across, down, around
 _KNOWN = 7 + 8 + 3 + 3 + 3  # differences, parts of a pixel, by_a, t and still light, motion, the picture
 _LEAST = 4e-3  # of 1: differences below one level of 255 tell little
 _SOFTER = 0.3  # of gains below 0 that is given
+_MOST = 0.5  # gain that is given: more overshoots where ways do not agree
 _DOUBT = 5.0  # logits by which what moves is believed at first
 
 
@@ -49,7 +50,8 @@ class Refine(nn.Module):
 
     Of what it is given it first finds how far pictures differ, in logarithms, and by what parts of a pixel they were
     moved; then come convolutions in half of the size. Squares of errors ask for blur wherever the network is not sure;
-    an eye does not. So it learns with gains as they are, and gives less of those below 0 when it no longer learns.
+    an eye does not. So it learns with gains as they are, and when it no longer learns gives less of those below 0, and
+    none beyond a limit.
     """
 
     def __init__(self, width: int, layers: int) -> None:
@@ -67,7 +69,9 @@ class Refine(nn.Module):
     def forward(self, x: Tensor) -> tuple[Any, Any]:
         out = self.last(self.head(_known(x)))
         still, gains = torch.sigmoid(out[:, :1] - _DOUBT), out[:, 1:]
-        return still, gains if self.training else functional.leaky_relu(gains, _SOFTER)
+        if not self.training:
+            gains = functional.leaky_relu(gains, _SOFTER).clamp(-_MOST, _MOST)
+        return still, gains
 
 
 def _known(x: Tensor) -> Tensor:

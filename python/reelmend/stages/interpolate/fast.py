@@ -44,6 +44,7 @@ class Fast(Synthesiser):
     file: ClassVar[str] = "weights.pth, which engines/fast/recipe.toml trains,"
     scales: ClassVar[bool] = True
     shipped: ClassVar[str | None] = "fast"
+    along: ClassVar[bool] = True
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
         super().__init__(network, device, scale)

@@ -141,7 +141,8 @@ class Maker:
         if self._overlays and a.motion is not None:
             # Where a title is, a search finds that nothing moves, and what is made along that stays. What a network
             # makes need not, so a title is told by what moves around it.
-            flow = a.motion.forward if self._synthesiser is None else _around(a.motion.forward)
+            along = self._synthesiser is None or self._synthesiser.along
+            flow = a.motion.forward if along else _around(a.motion.forward)
             self._overlay.see(a.frame, b.frame, a.motion.region, flow)
 
     def make(self, a: Picture, b: Picture, t: Fraction, before: Picture | None, after: Picture | None) -> Frame:

@@ -76,6 +76,7 @@ class Synthesiser(ABC):
     file: ClassVar[str]  # of weights, as published, and by whom
     scales: ClassVar[bool] = False
     shipped: ClassVar[str | None] = None  # the network that is taken where none is named
+    along: ClassVar[bool] = False  # whether all it makes lies along our own search, so that what that holds still stays
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
         assert scale == 1 or self.scales
