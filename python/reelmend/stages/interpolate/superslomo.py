@@ -87,7 +87,8 @@ class SuperSloMo(RgbSynthesiser):
         if self._searched:
             at = self.padded(a.size)
             seen = at if self._resizes else a.size
-            return _Pair(a, b, *(spread(f, seen, at) for f in (ways.motion.forward, ways.motion.backward)), ways)
+            forward, backward = (spread(f, seen, at) for f in (ways.motion.forward, ways.motion.backward))
+            return _Pair(a, b, forward, backward, ways)
         out = self.engines(a.size)["flow"].run({"a": a.picture[None], "b": b.picture[None]})
         return _Pair(a, b, out["forward"][0], out["backward"][0])
 
