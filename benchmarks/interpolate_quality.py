@@ -32,8 +32,6 @@ from clips import material, rate
 from peers import Method, Yuv, as_frame, as_yuv, filtered, pictures, to_rgb, to_yuv
 from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.analyze.metrics import psnr, ssim
-from reelmend.engines import Network
-from reelmend.engines.catalogue import networks
 from reelmend.stages.shots import Shots
 from reelmend.stages.structure import structure_of
 
@@ -123,11 +121,6 @@ def back_warped(times: int = 2) -> Method:
     return run
 
 
-def fast_is_there() -> bool:
-    """Whether the catalogue has a network for method "fast"."""
-    return any(isinstance(network, Network) and network.name == "fast" for network in networks())
-
-
 def methods(fps: Fraction, times: int = 2) -> dict[str, Method]:
     return {
         "sample": ours(fps, times, method="sample"),
@@ -136,7 +129,7 @@ def methods(fps: Fraction, times: int = 2) -> dict[str, Method]:
         "opencv DIS, back-warp": back_warped(times),
         "memc": ours(fps, times, method="memc"),
         "flow": ours(fps, times, method="flow"),
-        **({"fast": ours(fps, times, method="fast", network="fast")} if fast_is_there() else {}),
+        "fast": ours(fps, times, method="fast"),
     }
 
 
