@@ -306,7 +306,7 @@ def test_plan_and_progress(tmp_path: Path) -> None:
     source = clip(tmp_path / "in.mp4", 20, sound=True)
     stages = [reelmend.Interpolate(slow_motion=4)]
     text = str(plan_restore(source, tmp_path / "out.mp4", stages=stages))
-    for part in ("input    96x64 yuv420p, 25 fps", "stage    interpolate on cpu", "flow, 25 frames a second, 4 times",
+    for part in ("input    96x64 yuv420p, 25 fps", "stage    interpolate on cpu", "fast, 25 frames a second, 4 times",
                  "latency 3 frames", "to       ", "out.mp4, about 80 frames, 3.2", "sound    audio #1 (aac",
                  "stretched to 4 times its length at its pitch", "memory   at most"):  # fmt: skip
         assert part in text

@@ -18,7 +18,7 @@ from reelmend.engines import find, user_folder
 from reelmend.engines.cache import EngineCache
 from reelmend.media import open_source
 
-SHIPS = ("blaze", "fast", "lite-x2")
+SHIPS = ("blaze", "fast", "lite-x2", "superslomo")
 SHIPPED = "lite-x2"
 SIZE = ("--size", "64x48")
 ORT = ("--backend", "onnxruntime")  # always there, whatever else is
@@ -120,7 +120,7 @@ def test_a_network_is_listed_by_the_name_that_finds_it(capsys: pytest.CaptureFix
     copied().rename(user_folder() / "renamed")
     _, said, _ = run(capsys, "list", "--json")
     names = [row["name"] for row in json.loads(said)]
-    assert names == [*SHIPS, "renamed"]
+    assert names == sorted([*SHIPS, "renamed"])
     for name in names:
         assert run(capsys, "show", name)[0] == 0
 

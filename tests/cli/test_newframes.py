@@ -114,8 +114,9 @@ def test_dry_run_tells_rate_method_latency_memory_and_sound(
 ) -> None:
     status, said, _ = run(capsys, "restore", film, tmp_path / "o.mp4", "--slow-motion", "4", "--fps", "60", "--dry-run")
     assert status == 0
-    for part in ("flow, 60 frames a second, 4 times as slow", "motion by", "output   96x64 yuv420p, 60 fps",
-                 "total    latency 3 frames", "MiB", "about 120 frames, 2.0", "stretched to 4 times"):  # fmt: skip
+    for part in ("fast, 60 frames a second, 4 times as slow", "pictures by the network fast", "shots, overlays",
+                 "output   96x64 yuv420p, 60 fps", "total    latency 3 frames", "MiB", "about 120 frames, 2.0",
+                 "stretched to 4 times"):  # fmt: skip
         assert part in said
     assert list(tmp_path.iterdir()) == []
 

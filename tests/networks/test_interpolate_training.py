@@ -330,7 +330,7 @@ def test_other_families_train_and_become_networks(network: str, material: Path, 
     from reelmend.networks.train.task import task_of
 
     begin, end = RECIPE.index("family ="), RECIPE.index("[data]")
-    text = RECIPE[:begin] + network + "\n\n" + RECIPE[end:].replace("steps = 6", "steps = 2")
+    text = RECIPE[:begin] + network + "\n\n" + RECIPE[end:].replace("steps = 6", "steps = 2").replace("= 96", "= 128")
     recipe = recipe_in(tmp_path / "recipe", text, {"video": {"train": ["pan.mkv"], "test": []}})
     task = task_of(recipe)
     task.prepare(material, tmp_path)

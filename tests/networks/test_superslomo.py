@@ -96,6 +96,32 @@ def test_both_graphs_give_in_onnx_what_torch_gives(recognised: Any, agrees: Any)
         agrees(graph, (96, 64))
 
 
+def test_ours_have_one_part_that_tells_of_sharpening_too(small_weights: Any, agrees: Any) -> None:
+    """Gains are limited once it no longer learns."""
+    import torch
+
+    from reelmend.networks.superslomo import SUPERSLOMO, UNet
+
+    state = small_weights(UNet(20, 8, (4, 6, 8, 10, 12, 12)).state_dict(), 5)
+    state["conv3.bias"][5:] = torch.tensor([2.0, -40.0, 0.0])
+    found = SUPERSLOMO.recognise({"family": "superslomo", "state_dictAT": state}, {})
+    (graph,) = found.graphs
+    assert [port.name for port in graph.part.outputs] == ["more_to_a", "more_to_b", "visible", "gains"]
+    assert found.settings == {"searched": True, "reduced": 2, "multiple": 64}
+    agrees(graph, (64, 96))
+    given = [torch.rand(1, n, 32, 32) for n in (3, 3, 2, 2, 2, 2, 3, 3)]
+    with torch.no_grad():
+        told, learning = (graph.module.train(learns)(*given) for learns in (False, True))
+    assert all(torch.equal(one, two) for one, two in zip(told[:3], learning[:3], strict=True))
+    assert torch.equal(told[3], learning[3].clamp(-0.5, 0.5))
+    assert float(told[3][:, 0].min()) == 0.5
+    assert float(told[3][:, 1].max()) == -0.5
+    with pytest.raises(CheckpointError, match=r"another shape: conv3\.weight"):
+        SUPERSLOMO.recognise(
+            {"family": "superslomo", "state_dictAT": UNet(20, 5, (4, 6, 8, 10, 12, 12)).state_dict()}, {}
+        )
+
+
 def reference(state: dict[str, Any], x: Any) -> Any:
     """The U-Net, written out."""
     from torch import cat

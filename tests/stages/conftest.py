@@ -130,7 +130,7 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
     from reelmend.networks.dain import DAIN
     from reelmend.networks.dain.slim import Slim
     from reelmend.networks.export import export
-    from reelmend.networks.fast import FAST, Refine
+    from reelmend.networks.fast import FAST, Fast
     from reelmend.networks.superslomo import SUPERSLOMO, UNet
 
     small = (4, 6, 8, 10, 12, 12)
@@ -142,8 +142,8 @@ def catalogue(small_weights: Any, rife: Any, tmp_path_factory: pytest.TempPathFa
     slow = SUPERSLOMO.recognise({"state_dictFC": states[0], "state_dictAT": states[1]}, {})
     torch.manual_seed(0)
     slim = Slim(context=2, kernels=(4, 4, 6, 6, 8, 8), synthesis=6, depth=4, residual=1).state()
-    few = small_weights(Refine(8, 1).state_dict(), 7)
-    few = {name: tensor * (0.001 if name.startswith("last") else 1) for name, tensor in few.items()}
+    few = small_weights(Fast(8, 1).state_dict(), 7)
+    few = {name: tensor * (0.001 if name.startswith("refine.tell.4") else 1) for name, tensor in few.items()}
     for name, network in (
         ("few-fast", FAST.recognise(few, few)),
         ("few-superslomo", slow),

@@ -91,16 +91,15 @@ def batch_of(a: np.ndarray, b: np.ndarray, ways: Ways, t: float, size: tuple[int
     """Whole pictures as a batch of training has patches: padded, and the search on the grid of the padded."""
     import torch
 
-    from reelmend.networks.train.between import Batch
+    from reelmend.networks.train.between import batch_of_search
     from reelmend.networks.train.moments import planes_of
 
-    kept = planes_of(ways.at(t), ways.motion, size[1])
+    kept = planes_of(ways, t, size[1])
     one, two = (padded(p, multiple) for p in (a, b))
     rows, columns = (n // 4 for n in one.shape[2:])
     more = ((0, 0), (0, rows - kept.shape[1]), (0, columns - kept.shape[2]))
     search = torch.from_numpy(np.pad(kept, more, mode="edge"))[None]
-    time = torch.full((1, 1, 1, 1), t)
-    return Batch(one, two, one, time, search[:, :8], search[:, 8:9], search[:, 9:], torch.zeros(1, 2), search[:, 9:])
+    return batch_of_search(one, two, one, torch.full((1,), t), search, torch.zeros(1, 2))
 
 
 def made(by: Any, a: np.ndarray, b: np.ndarray, times: list[float]) -> list[Any]:

@@ -144,7 +144,7 @@ def test_reset_forgets():
 
 
 def run(frames, **options):
-    stream = Stream([Interpolate(**options)])
+    stream = Stream([Interpolate(**{"method": "flow", **options})])
     out = [f for frame in frames for f in stream.push(frame)]
     out += stream.flush()
     for a, b in pairwise(out):

@@ -213,9 +213,8 @@ def test_geometry_between_the_parts_is_that_of_float64(
     grid = -(-size[0] // 4), -(-size[1] // 4)
     forward, backward = (rng.uniform(-2, 2, (2, *grid)).astype(np.float32) for _ in range(2))
     pair = by.pair(*(by.view(deep(p), region) for p in (a, b)), Ways(Motion(forward, backward, 1.0, region)))
-    for flow, found in ((forward, pair.forward), (backward, pair.backward)):
-        more = [(0, n - m) for m, n in zip(size, by.padded(size), strict=True)]
-        np.testing.assert_array_equal(found, np.pad(ops.resize_flow(flow, size), [(0, 0), *more], mode="edge"))
+    more = [(0, 0), *((0, n - m) for m, n in zip(size, by.padded(size), strict=True))]
+    flows = [np.pad(ops.resize_flow(flow, size), more, mode="edge") for flow in (forward, backward)]
     synthesis = by.engines(size)["synthesis"]
     given: list[dict[str, np.ndarray]] = []
     run_it = synthesis.run
@@ -223,12 +222,32 @@ def test_geometry_between_the_parts_is_that_of_float64(
     for t in TIMES:
         by.at(pair, t)
         x = given.pop()
-        for name, view_, flow, time in (("a", pair.a, pair.forward, t), ("b", pair.b, pair.backward, 1 - t)):
+        for name, view_, flow, time in (("a", pair.a, flows[0], t), ("b", pair.b, flows[1], 1 - t)):
             taps, to = x[f"taps_{name}"], x[f"to_{name}"]
             assert np.abs(to - projected(flow, time, view_.seen.weight)).max() < 2e-5
             assert np.abs(x[f"from_{name}"] - fetched(view_.picture, to, taps)).max() < 2e-5
             assert np.abs(x[f"context_{name}"] - fetched(view_.seen.context, to, taps)).max() < 1e-4
         assert np.abs(x["blend"] - (1 - t) * x["from_a"] - t * x["from_b"]).max() < 1e-6
+
+
+@pytest.mark.parametrize("t", TIMES)
+def test_flows_that_are_projected_follow_accelerated_motion(t: float) -> None:
+    """Times t, and times 1 - t from the second picture, they lead where things are at t."""
+    region = (0, 0, 96, 64)
+
+    def place(time: float) -> np.ndarray:
+        return np.array([2 * time + 0.4 * time * time, 0.3 * time]).reshape(2, 1, 1)
+
+    def motion(first: int) -> Motion:
+        step = (place(first + 1) - place(first)) * np.ones((2, 16, 24))
+        return Motion(step.astype(np.float32), -step.astype(np.float32), 1.0, region)
+
+    even = Ways(motion(0)).onward(t)
+    assert np.abs(even[0] - (place(1) - place(0))).max() < 1e-5
+    curved = Ways(motion(0), motion(-1), motion(1)).onward(t)
+    for flow, far, start in ((curved[0], t, place(0)), (curved[1], 1 - t, place(1))):
+        assert np.abs(far * flow + start - place(t)).max() < 1e-5
+    assert np.abs(curved[0] - even[0]).max() > 0.02
 
 
 def test_a_slim_stage_makes_what_training_makes(pretend: Any, small_weights: Any) -> None:

@@ -238,7 +238,7 @@ def test_the_plan_names_the_network(network: Network) -> None:
     assert told.fallbacks == ()
     assert any(note == "motion by the network ebme" for note in told.notes)
     assert any(note.startswith("1280x768 to 80x48, 10 engines: 10 by onnxruntime fp32 on cpu") for note in told.notes)
-    assert told.memory > Interpolate(factor=2).declare(info(1280, 720), "cpu").memory
+    assert told.memory > Interpolate(factor=2, method="flow").declare(info(1280, 720), "cpu").memory
     assert Interpolate(factor=2, flow=network).declare(info(1280, 720), "cpu") == told
 
 

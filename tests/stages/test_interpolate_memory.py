@@ -42,7 +42,7 @@ CASES = [
 @pytest.mark.parametrize(("options", "shown", "frames"), CASES, ids=str)
 def test_the_most_it_holds_is_what_it_declares(options, shown, frames):
     """Source frames, made ones, flows and tables, frames given out being let go: within a tenth."""
-    stage = Interpolate(**{"factor": 2, **options})
+    stage = Interpolate(**{"factor": 2, "method": "flow", **options})
     info = VideoInfo(WIDTH, HEIGHT, FORMAT, rate=Fraction(25), time_base=Fraction(1, 25))
     planes = ground()
     warm = stage.open(info, "cpu")  # what is imported and built on the way is not the stage's

@@ -197,7 +197,7 @@ def test_super_slomo_of_pictures_reduced_and_enlarged_again(slow: Any, pretend: 
     out = run(frames, method="superslomo", network=net, compat="resize", overlays=False)
     assert {f.planes[0].shape for f in out} == {(70, 97)}
     assert np.array_equal(out[4].planes[0], frames[1].planes[0])
-    with pytest.raises(OptionError, match="compat='resize' goes with method 'superslomo'; got 'flow'"):
+    with pytest.raises(OptionError, match="compat='resize' goes with method 'superslomo'; got 'auto'"):
         Interpolate(factor=2, compat="resize")
 
 
@@ -423,14 +423,10 @@ def test_engines_are_kept_for_two_sizes(rife: Any, pretend: Any) -> None:
 def test_what_is_refused(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELMEND_ENGINES", str(catalogue))
     with pytest.raises(
-        OptionError, match=r"'superslomo' needs network=: import SuperSloMo\.ckpt .*engines import FILE"
+        OptionError, match=r"'ifnet' needs network=: import flownet\.pkl of RIFE 4\.0 to 4\.26 .*engines import FILE"
     ):
-        Interpolate(factor=2, method="superslomo")
-    with pytest.raises(OptionError, match=r"'ifnet' needs network=: import flownet\.pkl of RIFE 4\.0 to 4\.26"):
         Interpolate(factor=2, method="ifnet")
-    with pytest.raises(OptionError, match=r"'dain' needs network=: import best\.pth of DAIN"):
-        Interpolate(factor=2, method="dain")
-    with pytest.raises(OptionError, match=r"network='x' goes with method .*'ifnet' or 'dain'; got 'flow'"):
+    with pytest.raises(OptionError, match=r"network='x' goes with method .*'ifnet' or 'dain'; got 'auto'"):
         Interpolate(factor=2, network="x")
     with pytest.raises(OptionError, match="network is 3; expected a network's name, or None"):
         Interpolate(factor=2, method="ifnet", network=3)  # type: ignore[arg-type]
@@ -470,7 +466,7 @@ def test_the_command_line_takes_them(
     with open_source(out) as found:
         assert len(list(found)) == result["frames_out"]
     for given, said in (
-        *((([], f"method '{method}' needs network="),) if method != "fast" else ()),
+        *((([], "method 'ifnet' needs network="),) if method == "ifnet" else ()),
         (["--network", "none-such"], "no network 'none-such'"),
         (["--network", f"few-{'ifnet' if method == 'superslomo' else 'superslomo'}"], "is of family"),
     ):

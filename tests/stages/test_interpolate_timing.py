@@ -59,7 +59,7 @@ def network_of(method):
 def run(frames, nominal=None, /, **options):
     options = {"method": "sample", "repeats": "keep", **options}
     options |= network_of(options["method"])
-    stream = Stream([Interpolate(**options)], info_of(frames, nominal))
+    stream = Stream([Interpolate(**{"method": "flow", **options})], info_of(frames, nominal))
     out = [f for frame in frames for f in stream.push(frame)]
     return out + stream.flush()
 
@@ -424,7 +424,7 @@ def test_no_frame_waits_longer_than_the_window_says(method, shown):
 
 def test_the_plan_says_what_will_be():
     info = VideoInfo(640, 360, rate=FILM, frames=240)
-    text = str(Stream.planned([Interpolate(rate="60000/1001")], info))
+    text = str(Stream.planned([Interpolate(rate="60000/1001", method="flow")], info))
     for words in ("60000/1001 frames a second", "motion by", "looks up to 9 frames ahead", "latency 3", "59.9401 fps"):
         assert words in text
     plan = Stream.planned([Interpolate(slow_motion=4, method="blend", repeats="keep")], info)
@@ -435,6 +435,32 @@ def test_the_plan_says_what_will_be():
     plan = Stream.planned([Interpolate(factor=3)], info)
     assert "3 times as many frames" in str(plan)
     assert plan.output.rate == 3 * FILM
+
+
+@pytest.mark.parametrize(
+    ("options", "info", "method"),
+    [
+        ({"factor": 2}, VideoInfo(640, 360, rate=FILM), "flow"),  # 11 million pixels a second
+        ({"factor": 2}, VideoInfo(320, 180, rate=FILM), "fast"),
+        ({"rate": 60}, VideoInfo(320, 180, rate=FILM), "fast"),
+        ({"rate": 90}, VideoInfo(320, 180, rate=FILM), "flow"),
+        ({"slow_motion": 4}, VideoInfo(320, 180, rate=FILM), "fast"),  # shown at the source's rate
+        ({"factor": 2}, VideoInfo(320, 180), "flow"),  # how fast that is cannot be known
+        ({"rate": 60}, VideoInfo(320, 180), "fast"),
+        ({"rate": 60, "method": "memc"}, VideoInfo(320, 180, rate=FILM), "memc"),
+        ({"factor": 2, "method": "fast"}, VideoInfo(640, 360, rate=FILM), "fast"),
+    ],
+)
+def test_the_method_is_one_that_keeps_up(monkeypatch, options, info, method):
+    """With two cores. Declared and run alike."""
+    monkeypatch.setattr("reelmend.stages.interpolate.stage.cores", lambda: 2)
+    stage = Interpolate(**options)
+    declared = stage.declare(info, "cpu")
+    assert declared.notes[0].startswith(f"{method}, ")
+    assert (declared.window, declared.latency, declared.state) == (stage.window, stage.latency, stage.state)
+    assert declared == Interpolate(**{**options, "method": method}).declare(info, "cpu")
+    assert stage._chosen(info, "cpu").method == method
+    assert stage._chosen(info, "cuda").method == ("memc" if method == "memc" else "fast")
 
 
 def test_what_is_not_known_is_not_promised():
@@ -483,7 +509,7 @@ def test_rates_are_exact(rate):
         ({"factor": 2, "slow_motion": 2}, "does not go with"),
         ({"slow_motion": "1/2"}, "slow_motion"),
         ({"slow_motion": 1001}, "slow_motion"),
-        ({"rate": 60, "method": "rife"}, "one of sample, blend, memc, flow, fast"),
+        ({"rate": 60, "method": "rife"}, "one of auto, sample, blend, memc, flow, fast"),
         ({"rate": 60, "cuts": "mix"}, "cuts"),
         ({"rate": 60, "repeats": "drop"}, "repeats"),
         ({"rate": 60, "overlays": 1}, "overlays is 1; expected True or False"),

@@ -45,17 +45,18 @@ def add_new_frames(parser: argparse.ArgumentParser) -> None:
     )
     frames.add_argument(
         "--method",
-        choices=("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"),
-        help="sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of blocks; "
-        "flow: along dense optical flow (default); fast: that, judged and sharpened by a small network; "
-        "superslomo, ifnet, dain: by the networks of Super SloMo, RIFE or DAIN (--network)",
+        choices=("auto", "sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"),
+        help="auto: fast on a GPU, and where this machine makes its frames as fast as they are shown, else flow "
+        "(default); sample: the nearest frame, repeated or left out; blend: a cross-fade; memc: along the motion of "
+        "blocks; flow: along dense optical flow; fast: that, judged and sharpened by a small network; "
+        "superslomo, ifnet, dain: by networks of Super SloMo, RIFE or DAIN (--network)",
     )
     frames.add_argument(
         "--network",
         metavar="NETWORK",
-        help="the network of --method superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines "
+        help="the network of --method fast, superslomo, ifnet or dain, by its name in the catalogue ('reelmend engines "
         "list'). Import one: 'reelmend engines import SuperSloMo.ckpt', flownet.pkl of RIFE 4.0 to 4.26 or best.pth of "
-        "DAIN. With --method fast: another than the one that ships",
+        "DAIN. Default: the one that ships, of all but ifnet",
     )
     frames.add_argument(
         "--motion-scale",

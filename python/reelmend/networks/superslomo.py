@@ -14,9 +14,16 @@ g is a backward warp, bilinear, that gives the mean (settings["mean"]) outside t
 (x + u) (w - 1) / w and row (y + v) (h - 1) / h of a picture of w x h: the program it was trained with divided by the
 size where the edge-to-edge grid of its PyTorch (0.4.1) asks for the size less one.
 
-A checkpoint of ours has no part "flow": F_01 and F_10 are what our own search finds, F_t0 and F_t1 what it tells of a
-time between (stages/interpolate/ways.py: a_to_a and b_to_a, and a_to_b and b_to_b, each mixed by by_a), and g samples
-where it is told to, the border repeated (settings["searched"]).
+A checkpoint of ours has no part "flow" (settings["searched"]): motion is what our own search finds, and the other part
+sees it in half the size, H_0 and H_1, as ways (stages/interpolate/ways.py) tell it of t: W_0, each picture's flow to
+the first one, W_1 to the second, and by_a, how far to believe the first picture's. It says gains of sharpening too:
+
+    F_t0, F_t1, g_0, g_1 = W_0, W_1, g(H_0, W_0), g(H_1, W_1), what both pictures tell mixed by by_a
+    dF_t0, dF_t1, V, G = synthesis(H_0, H_1, F_01, F_10, F_t1, F_t0, g_1, g_0)
+    P = the sum, by by_a, of what both tell: ((1 - t) V g(I_0, W_0 + dF_t0) + t (1 - V) g(I_1, W_1 + dF_t1)) / (same)
+    I_t = sharpen(P, G)
+
+g there samples where it is told to, the border repeated. Flows are in pixels of the picture.
 """
 
 from __future__ import annotations
@@ -33,11 +40,14 @@ from ..engines.network import Part, Port
 from .family import Family, Graph, Recognised, State
 from .fitting import fitted, shape_of
 
-__all__ = ["MULTIPLE", "SUPERSLOMO", "FlowBetween", "Synthesis", "UNet"]
+__all__ = ["GAINS", "MULTIPLE", "REDUCED", "SUPERSLOMO", "FlowBetween", "Searched", "Synthesis", "UNet"]
 
 MEAN = (0.429, 0.431, 0.397)  # of R, G and B in the training frames, taken off before both networks
 MULTIPLE = 32
-_SLOPE = 0.1
+REDUCED = 2  # where motion is searched: what the network sees is in 1/2 of the size
+GAINS = 3  # of ops.sharpen
+_SLOPE = 0.1  # gains below 0 blur, which squares of errors ask for and an eye does not: a tenth of them too
+_MOST = 0.5  # gain that is given
 _STATES = ("state_dictFC", "state_dictAT")
 _SIZES = ((6, 4), (20, 5))  # channels in and out
 _DEPTH = 5
@@ -123,10 +133,32 @@ class Synthesis(_Part):
         from_b: Tensor,
         from_a: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        mean = self.mean
-        flows = (forward, backward, to_b, to_a)
-        out = self.net(torch.cat([a - mean, b - mean, *flows, from_b - mean, from_a - mean], 1))
+        out = _told(self, a, b, forward, backward, to_b, to_a, from_b, from_a)
         return out[:, :2], out[:, 2:4], torch.sigmoid(out[:, 4:5])
+
+
+class Searched(_Part):
+    """The same where motion is searched, and gains of sharpening (n, GAINS, h, w)."""
+
+    def forward(
+        self,
+        a: Tensor,
+        b: Tensor,
+        forward: Tensor,
+        backward: Tensor,
+        to_b: Tensor,
+        to_a: Tensor,
+        from_b: Tensor,
+        from_a: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        out = _told(self, a, b, forward, backward, to_b, to_a, from_b, from_a)
+        gains = out[:, 5:] if self.training else out[:, 5:].clamp(-_MOST, _MOST)
+        return out[:, :2], out[:, 2:4], torch.sigmoid(out[:, 4:5]), gains
+
+
+def _told(part: _Part, a: Tensor, b: Tensor, *others: Tensor) -> Any:
+    *flows, from_b, from_a = others
+    return part.net(torch.cat([a - part.mean, b - part.mean, *flows, from_b - part.mean, from_a - part.mean], 1))
 
 
 class _SuperSloMo(Family):
@@ -140,30 +172,30 @@ class _SuperSloMo(Family):
         return isinstance(data, Mapping) and all(isinstance(data.get(name), Mapping) for name in needed)
 
     def recognise(self, data: Any, state: State) -> Recognised:
-        nets = {
-            name: _unet(data[name], *sizes, f"Super SloMo, {name}")
-            for name, sizes in zip(_STATES, _SIZES, strict=True)
-            if isinstance(data.get(name), Mapping)
-        }
+        searched = not isinstance(data.get(_STATES[0]), Mapping)
         a, b, from_b, from_a = (Port(name, (1, 3, "h", "w")) for name in ("a", "b", "from_b", "from_a"))
         forward, backward, to_b, to_a, more_a, more_b = (
             Port(name, (1, 2, "h", "w"), "flow", (-32.0, 32.0))
             for name in ("forward", "backward", "to_b", "to_a", "more_to_a", "more_to_b")
         )
         visible = Port("visible", (1, 1, "h", "w"), "mask")
-        taken = (a, b, forward, backward, to_b, to_a, from_b, from_a)
-        synthesis = Part("synthesis", taken, (more_a, more_b, visible), MULTIPLE)
-        graphs = [Graph(Synthesis(nets[_STATES[1]]).eval(), synthesis)]
-        searched = _STATES[0] not in nets
+        gains = Port("gains", (1, GAINS, "h", "w"), "features", (-1.0, 1.0))
+        inputs, outputs = _SIZES[1]
+        told = (more_a, more_b, visible, gains) if searched else (more_a, more_b, visible)
+        net = _unet(data[_STATES[1]], inputs, outputs + (GAINS if searched else 0), f"Super SloMo, {_STATES[1]}")
+        part = Part("synthesis", (a, b, forward, backward, to_b, to_a, from_b, from_a), told, MULTIPLE)
+        graphs = [Graph((Searched if searched else Synthesis)(net).eval(), part)]
         if not searched:
-            part = Part("flow", (a, b), (forward, backward), MULTIPLE)
-            graphs.insert(0, Graph(FlowBetween(nets[_STATES[0]]).eval(), part))
+            first = FlowBetween(_unet(data[_STATES[0]], *_SIZES[0], f"Super SloMo, {_STATES[0]}"))
+            graphs.insert(0, Graph(first.eval(), Part("flow", (a, b), (forward, backward), MULTIPLE)))
         return Recognised(
             family=self.name,
             task="interpolate",
             graphs=tuple(graphs),
             window=(0, 1),
-            settings={"mean": list(MEAN), "searched": searched},
+            settings={"searched": True, "reduced": REDUCED, "multiple": REDUCED * MULTIPLE}
+            if searched
+            else {"mean": list(MEAN), "searched": False},
         )
 
 

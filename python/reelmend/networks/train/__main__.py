@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ...errors import OptionError, ReelmendError
-from .loop import WEIGHTS, train
+from .loop import LAST, WEIGHTS, train
 from .recipe import Recipe, load_recipe
 from .task import Task, task_of
 
@@ -66,7 +66,7 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
             return 0
         print(f"{outcome.step} steps in {outcome.seconds / 60:.1f} minutes: {work / WEIGHTS}")
     if "figures" in steps:
-        print(json.dumps(_figures(task, work / WEIGHTS, _material(args)), indent=1))
+        print(json.dumps(_figures(task, work, _material(args)), indent=1))
     return 0
 
 
@@ -76,11 +76,11 @@ def _material(args: argparse.Namespace) -> Path:
     return Path(args.material)
 
 
-def _figures(task: Task, path: Path, material: Path) -> dict[str, float]:
-    if not path.exists():
-        raise OptionError(f"{path} is not there: it is written after the last step; train on first")
+def _figures(task: Task, work: Path, material: Path) -> dict[str, float]:
+    if not (work / WEIGHTS).exists():
+        raise OptionError(f"{work / WEIGHTS} is not there: it is written after the last step; train on first")
     network = task.network()
-    network.load_state_dict(torch.load(path, weights_only=True)["params_ema"])
+    network.load_state_dict(torch.load(work / LAST, weights_only=True)["average"])
     return task.figures(network.eval(), material)
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from .moments import GRID, Moments
+from .moments import GRID, PLANES, Moments
 
-__all__ = ["Batch", "drawn", "fetched", "resized", "searched", "sharpened", "whole"]
+__all__ = ["Batch", "batch_of_search", "drawn", "fetched", "resized", "searched", "sharpened", "whole"]
 
+_ONWARD = slice(13, 17)  # of what is kept of the search
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
@@ -29,7 +30,8 @@ class Batch:
     ways     (n, 8, patch / GRID, ...): a_to_a, a_to_b, b_to_a, b_to_b, in pixels; by_a (n, 1, ...)
     flows    (n, 4, ...): forward, backward
     at       (n, 2): column and row of the part in the patches
-    all_flows  (n, 4, size / GRID, ...): the same of all of the patches
+    onward   (n, 4, size / GRID, ...): of all of the patches, the even flows that lead to `truth`
+    middle, middle_by_a  as ways and by_a, of the time half way
     """
 
     a: Tensor
@@ -40,7 +42,9 @@ class Batch:
     by_a: Tensor
     flows: Tensor
     at: Tensor
-    all_flows: Tensor
+    onward: Tensor
+    middle: Tensor
+    middle_by_a: Tensor
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,10 +98,20 @@ def whole(moments: Moments, which: Sequence[int]) -> Batch:
     first, last = which[0], which[-1] + 1
     pictures = torch.from_numpy(moments.pictures[first:last]).permute(1, 0, 4, 2, 3).float() / 255
     search = torch.from_numpy(moments.search[first:last].astype(np.float32))
-    t = torch.from_numpy(moments.times[first:last])[:, None, None, None]
+    times = torch.from_numpy(moments.times[first:last])
     a, b, truth = pictures
-    flows = search[:, 9:]
-    return Batch(a, b, truth, t, search[:, :8], search[:, 8:9], flows, torch.zeros(len(t), 2), flows)
+    return batch_of_search(a, b, truth, times, search, torch.zeros(len(times), 2))
+
+
+def batch_of_search(
+    a: Tensor, b: Tensor, truth: Tensor, times: Tensor, search: Tensor, at: Tensor, onward: Tensor | None = None
+) -> Batch:
+    """As Batch, of what moments keep of the search (n, PLANES, ...); `onward` of all of the patches, None: as there."""
+    t = times[:, None, None, None]
+    onward = search[:, _ONWARD] if onward is None else onward
+    return Batch(
+        a, b, truth, t, search[:, :8], search[:, 8:9], search[:, 9:13], at, onward, search[:, 17:25], search[:, 25:]
+    )
 
 
 def drawn(
@@ -117,8 +131,8 @@ def drawn(
         x, y = (GRID * int(v) for v in rng.integers((size - patch) // GRID + 1, size=2))
         rows.append(_one(moments, int(k), x, y, patch, cells, rng))
     parts = [torch.from_numpy(np.stack(v)).to(device) for v in zip(*rows, strict=True)]
-    a, b, truth, search, t, at, flows = parts
-    return Batch(a, b, truth, t[:, None, None, None], search[:, :8], search[:, 8:9], search[:, 9:], at, flows)
+    a, b, truth, search, times, at, onward = parts
+    return batch_of_search(a, b, truth, times, search, at, onward)
 
 
 def _one(moments: Moments, k: int, x: int, y: int, patch: int, cells: int, rng: np.random.Generator) -> list[Any]:
@@ -135,14 +149,17 @@ def _one(moments: Moments, k: int, x: int, y: int, patch: int, cells: int, rng: 
         search[_VERTICAL] *= -1
     if rng.integers(2):  # backwards
         pictures, search, t = pictures[[1, 0, 2]], search[_BACKWARDS], 1 - t
-        search[8] = 1 - search[8]
+        search[_SHARES] = 1 - search[_SHARES]
     part = (slice(y, y + patch), slice(x, x + patch))
     inner = (slice(None), *(slice(s.start // GRID, s.start // GRID + cells) for s in part))
     a, b, truth = (np.ascontiguousarray(p, np.float32) / np.float32(255) for p in pictures)
     return [a, b, truth[(slice(None), *part)], np.ascontiguousarray(search[inner]), np.float32(t),
-            np.array([x, y], np.float32), np.ascontiguousarray(search[9:])]  # fmt: skip
+            np.array([x, y], np.float32), np.ascontiguousarray(search[_ONWARD])]  # fmt: skip
 
 
-_HORIZONTAL, _VERTICAL = [0, 2, 4, 6, 9, 11], [1, 3, 5, 7, 10, 12]
-_SWAPPED = [1, 0, 3, 2, 5, 4, 7, 6, 8, 10, 9, 12, 11]
-_BACKWARDS = [6, 7, 4, 5, 2, 3, 0, 1, 8, 11, 12, 9, 10]
+_FLOWS = [*range(8), *range(9, 25)]  # which are pairs of across and down
+_SHARES = [8, 25]
+_HORIZONTAL, _VERTICAL = _FLOWS[::2], _FLOWS[1::2]
+_SWAPPED = [k if k in _SHARES else k + 1 if k in _HORIZONTAL else k - 1 for k in range(PLANES)]
+# each picture's ways are the other's, from the last to the first; of the two flows of a pair, one is the other
+_BACKWARDS = [6, 7, 4, 5, 2, 3, 0, 1, 8, 11, 12, 9, 10, 15, 16, 13, 14, 23, 24, 21, 22, 19, 20, 17, 18, 25]

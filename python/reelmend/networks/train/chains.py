@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import OptionError
+from ...stages.interpolate.ways import MIDDLE
 from ..dain.slim import Slim, renamed
-from ..fast import MULTIPLE, REDUCED, Refine
+from ..fast import MULTIPLE, REDUCED, Fast
+from ..superslomo import GAINS as SLOMO_GAINS
 from ..superslomo import MULTIPLE as SLOMO_MULTIPLE
-from ..superslomo import Synthesis, UNet
+from ..superslomo import REDUCED as SLOMO_REDUCED
+from ..superslomo import Searched, UNet
 from .between import Batch, fetched, resized, sharpened
 from .projecting import adaptive, projected
 
@@ -43,23 +46,35 @@ class Chain(ABC):
         """A file that `reelmend engines import` recognises."""
 
 
-def refined(net: nn.Module, batch: Batch) -> list[Tensor]:
+def refined(net: Fast, batch: Batch) -> list[Tensor]:
     """What a network of the family "fast" makes: the picture. See networks/fast.py for the chain."""
     size, t = batch.size, batch.t
-    at = (size[0] // REDUCED, size[1] // REDUCED)
-    both = (batch.a, batch.b)
-    half = [functional.avg_pool2d(p, REDUCED) for p in both]
-    ways, by_a = resized(batch.ways, at), resized(batch.by_a, at)
-    place, still_way = batch.at / REDUCED, torch.zeros_like(ways[:, :2])
-    seen = [fetched(half[k % 2], f / REDUCED, place) for k, f in enumerate([*ways.split(2, 1), still_way, still_way])]
-    still, gains = net(torch.cat([*seen, by_a, t.expand_as(by_a), ways], 1))
-    moving = 1 - still
-    weights = [moving * by_a * (1 - t), moving * by_a * t, moving * (1 - by_a) * (1 - t), moving * (1 - by_a) * t]
-    whole, weight = resized(ways, size), resized(torch.cat([*weights, still * (1 - t), still * t], 1), size)
+    half, quarter = ((size[0] // n, size[1] // n) for n in (REDUCED, 2 * REDUCED))
+    seen = [functional.avg_pool2d(p, REDUCED) for p in (batch.a, batch.b)]
+    middle, believed = resized(batch.middle, half), resized(batch.middle_by_a, half)
+    place, unmoved = batch.at / REDUCED, torch.zeros_like(middle[:, :2])
+    flows = [*middle.split(2, 1), unmoved, unmoved]
+    given = [fetched(seen[k % 2], f / REDUCED, place) for k, f in enumerate(flows)]
+    judged = net.judge(torch.cat(given, 1), believed, middle)
+    ways, by_a = resized(batch.ways, quarter), resized(batch.by_a, quarter)
+    mean = by_a * ways[:, :4] + (1 - by_a) * ways[:, 4:]
+    onward = (MIDDLE - t) / (2 * REDUCED) * (mean[:, 2:] - mean[:, :2])
+    judged = fetched(judged, onward, torch.zeros_like(batch.at))
+    still, gains = net.refine(judged, torch.cat([by_a, t.expand_as(by_a), ways], 1))
+    return [sharpened(_composed(batch, ways, by_a, 1 - t, still), resized(gains, size))]
+
+
+def _composed(batch: Batch, ways: Tensor, by_a: Tensor, first: Tensor, still: Tensor) -> Tensor:
+    """Both pictures along the four ways and, as far as it is still, not moved; `first` is the first picture's part."""
+    size, second, moving = batch.size, 1 - first, 1 - still
+    shares = [moving * by * part for by in (by_a, 1 - by_a) for part in (first, second)]
+    weights = resized(torch.cat([*shares, still * first, still * second], 1), size)
+    whole = resized(ways, size)
+    unmoved = torch.zeros_like(whole[:, :2])
     made = torch.zeros_like(batch.truth)
-    for k, flow in enumerate([*whole.split(2, 1), torch.zeros_like(whole[:, :2]), torch.zeros_like(whole[:, :2])]):
-        made = made + weight[:, k : k + 1] * fetched(both[k % 2], flow, batch.at)
-    return [sharpened(made, resized(gains, size))]
+    for k, flow in enumerate([*whole.split(2, 1), unmoved, unmoved]):
+        made = made + weights[:, k : k + 1] * fetched((batch.a, batch.b)[k % 2], flow, batch.at)
+    return made
 
 
 class _Fast(Chain):
@@ -73,9 +88,10 @@ class _Fast(Chain):
         self.width, self.layers = given["width"], given["layers"]
 
     def network(self) -> nn.Module:
-        return Refine(self.width, self.layers)
+        return Fast(self.width, self.layers)
 
     def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
+        assert isinstance(net, Fast)
         return refined(net, batch)
 
     def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -86,7 +102,7 @@ class _SuperSloMo(Chain):
     """widths of the U-Net for flows and visibility at a time between; our own search finds the flows of a pair, and
     those that are corrected. See networks/superslomo.py."""
 
-    multiple = SLOMO_MULTIPLE
+    multiple = SLOMO_REDUCED * SLOMO_MULTIPLE
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         widths = given.get("widths")
@@ -95,25 +111,32 @@ class _SuperSloMo(Chain):
         self.widths = tuple(widths)
 
     def network(self) -> nn.Module:
-        net = UNet(20, 5, self.widths)
+        net = UNet(20, 5 + SLOMO_GAINS, self.widths)
         last: Any = net.conv3  # silent at first: training begins with the search, and both pictures alike
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        return Synthesis(net)
+        return Searched(net)
 
     def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
-        t = batch.t
-        forward, backward = resized(batch.flows, batch.size).chunk(2, 1)
-        begun = batch.by_a * batch.ways[:, :4] + (1 - batch.by_a) * batch.ways[:, 4:]
-        to_a, to_b = resized(begun, batch.size).chunk(2, 1)
-        from_a, from_b = fetched(batch.a, to_a, batch.at), fetched(batch.b, to_b, batch.at)
-        still = torch.zeros_like(forward)
-        a, b = (fetched(p, still, batch.at) for p in (batch.a, batch.b))
-        more_a, more_b, visible = net(a, b, forward, backward, to_b, to_a, from_b, from_a)
+        size, t = batch.size, batch.t
+        half = (size[0] // SLOMO_REDUCED, size[1] // SLOMO_REDUCED)
+        ways, by_a, flows = (resized(x, half) for x in (batch.ways, batch.by_a, batch.flows))
+        both = [functional.avg_pool2d(p, SLOMO_REDUCED) for p in (batch.a, batch.b)]
+        place, still = batch.at / SLOMO_REDUCED, torch.zeros_like(ways[:, :2])
+        seen = [fetched(both[k % 2], f / SLOMO_REDUCED, place) for k, f in enumerate(ways.split(2, 1))]
+        a, b = (fetched(p, still, place) for p in both)
+
+        def mixed(one: Tensor, two: Tensor) -> Tensor:
+            return by_a * one + (1 - by_a) * two
+
+        to_a, to_b = mixed(ways[:, :4], ways[:, 4:]).chunk(2, 1)
+        forward, backward = flows.chunk(2, 1)
+        from_a, from_b = mixed(seen[0], seen[2]), mixed(seen[1], seen[3])
+        more_a, more_b, visible, gains = net(a, b, forward, backward, to_b, to_a, from_b, from_a)
         first, second = (1 - t) * visible, t * (1 - visible)
-        share = first / (first + second)
-        from_a, from_b = fetched(batch.a, to_a + more_a, batch.at), fetched(batch.b, to_b + more_b, batch.at)
-        return [share * from_a + (1 - share) * from_b]
+        ways = ways + torch.cat([more_a, more_b, more_a, more_b], 1)
+        made = _composed(batch, ways, by_a, first / (first + second), torch.zeros_like(by_a))
+        return [sharpened(made, resized(gains, size))]
 
     def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
         inner = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
@@ -140,7 +163,7 @@ class _Dain(Chain):
         t, still = batch.t, torch.zeros_like(batch.truth[:, :2])
         inner = [fetched(p, still, batch.at) for p in (batch.a, batch.b)]
         taps = net.kernels(*inner)
-        whole = resized(batch.all_flows, (batch.a.shape[2], batch.a.shape[3])).chunk(2, 1)
+        whole = resized(batch.onward, (batch.a.shape[2], batch.a.shape[3])).chunk(2, 1)
         pictures, contexts, ways = [], [], []
         for picture, flow, time, tap in zip((batch.a, batch.b), whole, (t, 1 - t), taps, strict=True):
             log_depth, weight = net.depth(picture)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from ... import ops
 from ...errors import MediaError, OptionError, SourceError
 from ...frame import Frame, PixelFormat
-from ...stages.interpolate.estimate import Motion, estimator_for
-from ...stages.interpolate.ways import Ways
+from ...stages.interpolate.estimate import estimator_for
+from ...stages.interpolate.ways import MIDDLE, Ways
 from ...stages.shots import Shots
 from ...stages.structure import structure_of
 from .data import STILLS, Rgb, load_split, make_files, picture, resized
@@ -32,7 +32,9 @@ from .recipe import Recipe, Source
 __all__ = ["GRID", "PLANES", "Moment", "Moments", "cut", "layered", "planes_of", "prepare_moments", "seen_by_search"]
 
 GRID = 4  # pixels of a picture along a cell of the search's flow
-PLANES = 13  # kept of the search: four ways, by_a, and the flows of the pair, in pixels of the picture
+# Kept of the search, in pixels of the picture: four ways and by_a at the truth's time; the flows of the pair; those
+# that are even and lead to the truth; ways and by_a at MIDDLE.
+PLANES = 9 + 4 + 4 + 9
 _SURE = 0.25  # share of agreeing flow below which the stage would hardly use a network
 _STILL = 0.75  # of 255: pairs that differ by less on average are passed over
 _A_PICTURE = 4  # patches of one pair
@@ -88,15 +90,15 @@ def seen_by_search(moment: Moment) -> tuple[NDArray[np.float32], float]:
         past = estimator.both(estimator.prepare(_frame(moment.before), whole), near["a"], whole)
     if moment.after is not None:
         future = estimator.both(near["b"], estimator.prepare(_frame(moment.after), whole), whole)
-    way = Ways(motion, past, future).at(moment.t)
-    return planes_of(way, motion, columns), motion.sure
+    return planes_of(Ways(motion, past, future), moment.t, columns), motion.sure
 
 
-def planes_of(way: Any, motion: Motion, columns: int) -> NDArray[np.float32]:
+def planes_of(ways: Ways, t: float, columns: int) -> NDArray[np.float32]:
     """What is kept of a search, in pixels of a picture with so many columns."""
+    now, middle, motion = ways.at(t), ways.at(MIDDLE), ways.motion
     unit = np.float32(columns / motion.forward.shape[2])
-    flows = [f * unit for f in (*way[:4], motion.forward, motion.backward)]
-    return np.concatenate([*flows[:4], way.by_a[None], *flows[4:]])
+    flows = np.concatenate([*now[:4], motion.forward, motion.backward, *ways.onward(t), *middle[:4]]) * unit
+    return np.concatenate([flows[:8], now.by_a[None], flows[8:], middle.by_a[None]])
 
 
 def _frame(rgb: Rgb) -> Frame:

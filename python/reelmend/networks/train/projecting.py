@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ... import ops
 
@@ -54,20 +55,19 @@ def adaptive(planes: Tensor, flow: Tensor, taps: Tensor, at: Tensor) -> Tensor:
     through taps (n, 16, rows, columns): ops.adaptive_warp, but that flows may lead out of the patches, whose edges go
     on. Nothing is learnt through the flow."""
     n, c, h, w = planes.shape
-    rows, columns = flow.shape[2:]
     flow = flow.detach()
-    v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    v, u = torch.meshgrid(torch.arange(flow.shape[2]), torch.arange(flow.shape[3]), indexing="ij")
     place = torch.stack([u, v]).to(flow) + at[:, :, None, None] + flow
     low = place.floor()
-    right, down = (place - low).split(1, 1)
-    flat = planes.reshape(n, c, h * w)
-    made = planes.new_zeros(n, c, rows, columns)
-    for j in range(_TAPS):
-        y = (low[:, 1] + j - 1).clamp(0, h - 1)
-        for i in range(_TAPS):
-            x = (low[:, 0] + i - 1).clamp(0, w - 1)
-            where = (y * w + x).long().reshape(n, 1, rows * columns).expand(n, c, rows * columns)
-            quadrant = (right if i >= 2 else 1 - right) * (down if j >= 2 else 1 - down)
-            k = _TAPS * j + i
-            made = made + quadrant * taps[:, k : k + 1] * flat.gather(2, where).reshape(n, c, rows, columns)
-    return made
+    part = place - low
+    right, down = (torch.cat([1 - p, 1 - p, p, p], 1) for p in part.split(1, 1))
+    beside = torch.arange(_TAPS).to(flow).reshape(1, _TAPS, 1, 1) - 1
+    x, y = (low[:, :1] + beside).clamp(0, w - 1), (low[:, 1:] + beside).clamp(0, h - 1)
+    picture = torch.arange(n).to(flow).reshape(n, 1, 1, 1, 1) * (h * w)
+    where = (picture + y[:, :, None] * w + x[:, None]).flatten(1, 2)
+    weight = (down[:, :, None] * right[:, None]).flatten(1, 2) * taps
+    # a bag is a weighted sum of rows of a table: here of pixels
+    rows = [k.permute(0, 2, 3, 1).reshape(-1, _TAPS**2) for k in (where, weight)]
+    table = planes.permute(0, 2, 3, 1).reshape(-1, c)
+    made = functional.embedding_bag(rows[0].long(), table, per_sample_weights=rows[1], mode="sum")
+    return made.reshape(n, *flow.shape[2:], c).permute(0, 3, 1, 2)

@@ -41,14 +41,14 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Pair:
-    """Both pictures, the flows between them, and each one's taps."""
+    """Both pictures, each one's taps, and the flows between them, to and fro; None where our own search tells them."""
 
     a: View
     b: View
-    forward: Array
-    backward: Array
     taps_a: Array
     taps_b: Array
+    ways: Ways
+    flows: tuple[Array, Array] | None
 
 
 class DAIN(RgbSynthesiser):
@@ -93,18 +93,15 @@ class DAIN(RgbSynthesiser):
         for view in (a, b):
             if view.seen is None:
                 view.seen = self._seen(view)
-        if self._levels:
-            forward, backward = self._flow(a, b), self._flow(b, a)
-        else:
-            flows = (ways.motion.forward, ways.motion.backward)
-            forward, backward = (spread(f, a.size, self.padded(a.size)) for f in flows)
+        flows = (self._flow(a, b), self._flow(b, a)) if self._levels else None
         out = self.engines(a.size)["kernels"].run({"a": a.picture[None], "b": b.picture[None]})
-        return _Pair(a, b, forward, backward, out["taps_a"][0], out["taps_b"][0])
+        return _Pair(a, b, out["taps_a"][0], out["taps_b"][0], ways, flows)
 
     def at(self, pair: _Pair, t: float) -> Between:
         a, b = pair.a, pair.b
-        to_a, _ = ops.project_flow(pair.forward, t=t, depth_weight=a.seen.weight)
-        to_b, _ = ops.project_flow(pair.backward, t=1 - t, depth_weight=b.seen.weight)
+        forward, backward = pair.flows or (spread(f, a.size, self.padded(a.size)) for f in pair.ways.onward(t))
+        to_a, _ = ops.project_flow(forward, t=t, depth_weight=a.seen.weight)
+        to_b, _ = ops.project_flow(backward, t=1 - t, depth_weight=b.seen.weight)
         from_a = moved(a.picture, to_a, taps=pair.taps_a)
         from_b = moved(b.picture, to_b, taps=pair.taps_b)
         out = self.engines(a.size)["synthesis"].run(

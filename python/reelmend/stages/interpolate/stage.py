@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...engines.catalogue import find
+from ...engines.host import cores
 from ...engines.network import Network
 from ...errors import OptionError
 from ...frame import Transfer, VideoInfo
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Interpolate"]
 
-METHODS = ("sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain")
-Method = Literal["sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"]
+METHODS = ("auto", "sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain")
+Method = Literal["auto", "sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"]
 _SYNTHESISERS: dict[str, type[Synthesiser]] = {"fast": Fast, "superslomo": SuperSloMo, "ifnet": IFNet, "dain": DAIN}
 _FASTEST = 1000  # frames a second
+_KEPT_UP = (
+    2e6  # pixels a second of frames made by method "fast", on each core of the slowest machine it was measured on
+)
 _TABLES = 48 << 10  # bytes: how a frame is built
 
 
@@ -53,11 +57,12 @@ class Interpolate(Stage):
     factor       2..64: every interval of the source in so many equal parts; variable rates stay variable
     slow_motion  1 or more: time is stretched by so much, at the source's nominal rate, or at `rate` if it is given
 
-    method       "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the motion of
-                 blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow": along dense
-                 optical flow; "fast": that, judged and sharpened by a small network of our own, which ships;
-                 "superslomo": by the two networks of Super SloMo; "ifnet": by those of RIFE 4.0 to 4.26; "dain": by
-                 those of DAIN, whose slim variants begin with the dense flow
+    method       "auto": "fast" on a GPU, and where the cores at hand make its frames as fast as they are shown, else
+                 "flow". "sample": the source frame that is nearest in time; "blend": a cross-fade; "memc": along the
+                 motion of blocks (hierarchical, bidirectional, overlapped search to a quarter of a pixel); "flow":
+                 along dense optical flow; "fast": that, judged and sharpened by a small network of our own;
+                 "superslomo": by the networks of Super SloMo; "ifnet": by those of RIFE 4.0 to 4.26; "dain": by those
+                 of DAIN. The slim variants of superslomo and dain, which ship, begin with the dense flow
     acceleration  whether motion may be evenly accelerated rather than even ("memc", "flow", "fast"); looks one picture
                  further ahead, which tells a fade from black too
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
@@ -67,7 +72,7 @@ class Interpolate(Stage):
     flow         with method "flow": the network that finds it, of family "ebme": its name in the catalogue, the path of
                  its folder, or the Network. None: our own dense search
     network      with methods of networks: the one that makes the pictures, of that family, given as `flow` is. Its
-                 checkpoint is imported by `reelmend engines import`. None: with method "fast" the one that ships
+                 checkpoint is imported by `reelmend engines import`. None: the one that ships, of all but "ifnet"
     scale        with methods "fast" and "ifnet": 1, 1/2 or 1/4, the size, in parts of the pictures', in which motion is
                  looked for: less for large pictures
     compat       with method "superslomo": "pad", or "resize": pictures are reduced to multiples of 32 and what is made
@@ -85,7 +90,7 @@ class Interpolate(Stage):
     rate: Fraction | int | str | None = None
     factor: int | None = None
     slow_motion: Fraction | int | str | None = None
-    method: Method = "flow"
+    method: Method = "auto"
     acceleration: bool = True
     cuts: Literal["hold", "blend", "extrapolate"] = "hold"
     repeats: Literal["auto", "keep", "retime"] = "auto"
@@ -121,7 +126,7 @@ class Interpolate(Stage):
         for name in ("acceleration", "overlays"):
             check(name, isinstance(getattr(self, name), bool), "True or False")
         check("flow", self.flow is None or isinstance(self.flow, str | Network), "a network's name, or None")
-        if self.flow is not None and self.method != "flow":
+        if self.flow is not None and self.method not in ("flow", "auto"):
             raise OptionError(f"Interpolate: flow={self.flow!r} goes with method 'flow' alone; got {self.method!r}")
         check("network", self.network is None or isinstance(self.network, str | Network), "a network's name, or None")
         by = _SYNTHESISERS.get(self.method)
@@ -174,6 +179,15 @@ class Interpolate(Stage):
     def state(self) -> State:
         return "recurrent" if self._grouped or (self.overlays and self._moving) else "window"
 
+    def _chosen(self, info: VideoInfo, device: str) -> Interpolate:
+        """With the method that "auto" stands for."""
+        if self.method != "auto":
+            return self
+        rate = self._rate(info)
+        keeps_up = rate is not None and rate * info.width * info.height <= _KEPT_UP * cores()
+        fast = self.flow is None and (device != "cpu" or keeps_up)
+        return replace(self, method="fast" if fast else "flow")
+
     def _estimator(self, device: str) -> Estimator | None:
         """What finds motion, if anything does. Raises NetworkError for a network that is not there or does not fit."""
         if self.flow is not None:
@@ -185,9 +199,7 @@ class Interpolate(Stage):
         by, network = _SYNTHESISERS.get(self.method), self._network
         if by is None or network is None:
             return None
-        if by is SuperSloMo:
-            return SuperSloMo(network, device, resizes=self.compat == "resize")
-        return by(network, device, float(self.scale))
+        return by.of(network, device, float(self.scale), self.compat == "resize")
 
     @property
     def _network(self) -> str | Network | None:
@@ -215,6 +227,8 @@ class Interpolate(Stage):
         return common_tick(base, 1 / rate)  # times are whole steps from the first frame's on
 
     def declare(self, info: VideoInfo, device: str) -> Declaration:
+        if self.method == "auto":
+            return self._chosen(info, device).declare(info, device)
         rate = self._rate(info)
         slower = self.slow_motion if isinstance(self.slow_motion, Fraction) else Fraction(1)
         known = rate * slower / info.rate if rate and info.rate else self.factor
@@ -260,7 +274,7 @@ class Interpolate(Stage):
         )
 
     def open(self, info: VideoInfo, device: str) -> Runtime:
-        return Runtime(self, info, device)
+        return Runtime(self._chosen(info, device), info, device)
 
 
 def _exact(value: Any) -> Fraction | None:

@@ -80,7 +80,7 @@ class Synthesiser(ABC):
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
         assert scale == 1 or self.scales
-        self.network = network if isinstance(network, Network) else self._found(network)
+        self.network = self.found(network)
         if self.network.family != self.family:
             raise NetworkError(
                 f"{self.network.name} is of family {self.network.family!r}; method {self.family!r} runs networks of "
@@ -92,15 +92,24 @@ class Synthesiser(ABC):
         )
 
     @classmethod
+    def of(cls, network: str | Network, device: str, scale: float, resizes: bool) -> Synthesiser:
+        """What runs a network of this method. `resizes`: see Interpolate, compat."""
+        return cls(network, device, scale)
+
+    @classmethod
     def how_to_get_one(cls) -> str:
         """What to do for a network of this method."""
         return f"import {cls.file} by 'reelmend engines import FILE', and give its name (network=, --network)"
 
-    def _found(self, name: str) -> Network:
+    @classmethod
+    def found(cls, network: str | Network) -> Network:
+        """The network of a name, of any family."""
+        if isinstance(network, Network):
+            return network
         try:
-            return find(name)
+            return find(network)
         except NetworkError as error:
-            raise NetworkError(f"{error}. For method {self.family!r}: {self.how_to_get_one()}") from None
+            raise NetworkError(f"{error}. For method {cls.family!r}: {cls.how_to_get_one()}") from None
 
     @property
     @abstractmethod

@@ -14,7 +14,9 @@ from ...ops._dispatch import empty
 from ..planes import extend
 from .estimate import Motion
 
-__all__ = ["Way", "Ways", "spread"]
+__all__ = ["MIDDLE", "Way", "Ways", "spread"]
+
+MIDDLE = 0.5  # the time of which a pair is judged as a whole
 
 _ACCELERATION = 32.0  # pixels of the picture per interval squared: more is taken for a mistake
 _DOUBT = 0.1  # pixels: reached by less than this is hardly reached
@@ -46,12 +48,25 @@ class Ways:
 
     def at(self, t: float) -> Way:
         """At t, above 0 (the first picture) and below 1 (the second)."""
+        a, b = self._traced(t, 1)
+        return Way(a[0], a[1], b[1], b[0], _believed(self.motion, t))
+
+    def onward(self, t: float) -> tuple[Array, Array]:
+        """The even motions of the first picture's pixels to the second, and the other way, (2, rows, columns) each,
+        that at t have brought them where they are: those that were searched, where nothing accelerates."""
+        a, b = self._traced(t, 0)
+        return a[0] * np.float32(-1 / t), b[0] * np.float32(-1 / (1 - t))
+
+    def _traced(self, t: float, steps: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         motion = self.motion
         past, future = (m if m is not None and m.region == motion.region else None for m in (self.past, self.future))
         limit = _ACCELERATION * float(motion.forward.shape[2]) / (motion.region[2] - motion.region[0])
-        a = ops.trace(motion.forward, t, beyond=None if past is None else past.backward, limit=limit)
-        b = ops.trace(motion.backward, 1 - t, beyond=None if future is None else future.forward, limit=limit)
-        return Way(a[0], a[1], b[1], b[0], _believed(motion, t))
+        before = None if past is None else past.backward
+        after = None if future is None else future.forward
+        return (
+            ops.trace(motion.forward, t, beyond=before, limit=limit, steps=steps),
+            ops.trace(motion.backward, 1 - t, beyond=after, limit=limit, steps=steps),
+        )
 
 
 def spread(flow: Array, size: Size, padded: Size) -> Array:
