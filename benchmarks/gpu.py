@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from gpu_device import Clock, Gpu, Timing, found, placed
-from reelmend import Deflicker, Stream, Upscale
+from reelmend import Deflicker, Interpolate, Stream, Upscale
 from reelmend.analyze.benchmark import Row, document, table, write
 from reelmend.analyze.opcases import each, op_cases
 from reelmend.cli.bench import frames
@@ -39,6 +39,7 @@ SIZES = ((1920, 1080), (3840, 2160))
 RAGGED = (318, 242)
 LARGE = 1 << 29  # bytes that a large copy moves
 MODES = ("film", "live")
+BETWEEN = ((1280, 720), (1920, 1080))  # new frames
 ENLARGED = ((960, 540), (1920, 1080))  # to twice their size
 # Where tests marked gpu are. Those of media need PyAV, which ops and stages do not.
 TESTS = ("tests/ops", "tests/stages", "tests/engines", *(("tests/media",) if find_spec("av") else ()))
@@ -181,6 +182,37 @@ def enlarging(machine: Machine, count: int = 12, seconds: float = 3.0) -> Iterat
                 yield Row(f"graph or none: {case}", gpu.library, {"frames": count, "different": different})
 
 
+def between(machine: Machine, count: int = 12, seconds: float = 3.0) -> Iterator[Row]:
+    """New frames between frames, by the methods that ship: to twice the rate, and seven of a pair. A second's frames
+    are all that come out. Along flow they are the CPU's to the bit; what networks make is not compared here.
+
+    seven_ms  seven new frames of one pair; published: Super SloMo 790 ms for 720p (V100)
+    """
+    for width, height in BETWEEN:
+        stock = list(frames(width, height, 8))
+        for method in ("flow", "fast"):
+            case = f"new frames, {width}x{height}, {method}"
+            for gpu in machine.gpus:
+                held = [_held(gpu, frame) for frame in stock]
+                twice, seven = (Interpolate(factor=n, method=method, repeats="keep") for n in (2, 8))
+                try:
+                    fps = _speed(twice, "cuda", held, seconds, gpu)
+                    seven_ms = 8e3 / _speed(seven, "cuda", held, seconds, gpu)
+                    made = _through(twice, "cuda", held, count) if method == "flow" else []
+                except (ReelmendError, ImportError) as error:
+                    machine.absent.append(f"{case}, {gpu.library}: {error}")
+                    continue
+                yield Row(case, gpu.library, {"fps": fps, "seven_ms": seven_ms})
+                if made:
+                    pairs = zip(_through(twice, "cpu", stock, count), made, strict=True)
+                    different = sum(
+                        any(differing(p, gpu.get(q)) for p, q in zip(a.planes, b.planes, strict=True)) for a, b in pairs
+                    )
+                    if different:
+                        machine.faults.append(f"{case}, {gpu.library}: {different} frames are not the CPU's")
+                    yield Row(f"parity: {case}", gpu.library, {"frames": len(made), "different": different})
+
+
 def _held(gpu: Gpu, frame: Frame) -> Frame:
     return frame.replace(planes=tuple(gpu.put(p) for p in frame.planes))
 
@@ -236,7 +268,7 @@ def suite(machine: Machine) -> Iterator[Row]:
         yield Row("tests marked gpu", "pytest", values)
 
 
-SECTIONS = (copies, parity, bandwidth, stages, enlarging, suite)
+SECTIONS = (copies, parity, bandwidth, stages, enlarging, between, suite)
 
 
 def here() -> Machine:

@@ -3,11 +3,13 @@ second frame of a clip is taken away.
 
     python benchmarks/interpolate_quality.py [--quick] [--json benchmarks/results/interpolate_quality.json]
                                              [--worst benchmarks/results/interpolate_worst.jpg]
+    python benchmarks/interpolate_quality.py --slim --json benchmarks/results/interpolate_slim.json
 
 The frames that are left, in yuv420p and native size, go to every method at half the clip's rate, for twice that; what
 is made between them is compared with what was taken away, in RGB, by PSNR (each frame) and SSIM (every 4th). Frames of
 the source must come out untouched. A pair with a cut in it has no truth between its frames and is left out. Of clips
-with 60 frames a second, three of four are taken away too ("x4").
+with 60 frames a second, three of four are taken away too ("x4"). With --slim the methods are those whose networks ship,
+slow ones too, on the first frames of each clip.
 
 "held out" is the mean of clips that method "fast" was not trained on (engines/fast/split.json); it is the one to read
 that method by. The twenty clips of signs are one kind of footage, and count as one.
@@ -121,7 +123,10 @@ def back_warped(times: int = 2) -> Method:
     return run
 
 
-def methods(fps: Fraction, times: int = 2) -> dict[str, Method]:
+def methods(fps: Fraction, times: int = 2, slim: bool = False) -> dict[str, Method]:
+    if slim:
+        named = ("flow", "fast", "superslomo", "dain")
+        return {"opencv DIS, back-warp": back_warped(times), **{n: ours(fps, times, method=n) for n in named}}
     return {
         "sample": ours(fps, times, method="sample"),
         "blend": ours(fps, times, method="blend"),
@@ -150,7 +155,7 @@ def held_out() -> set[str]:
 
 
 def one(
-    clip: str, count: int, times: int
+    clip: str, count: int, times: int, slim: bool
 ) -> tuple[str, dict[str, dict[str, float]], dict[str, list[tuple[float, int]]]]:
     """(clip, figures by method, the PSNR of every made frame by method)."""
     frames, fps = load(clip, count)
@@ -158,7 +163,7 @@ def one(
     last = (len(frames) - 1) // times * times
     judged = [i for i in range(1, last) if i % times and shot[i - i % times] == shot[i - i % times + times]]
     figures, single = {}, {}
-    for name, method in methods(fps / times, times).items():
+    for name, method in methods(fps / times, times, slim).items():
         out = method(frames[::times])
         found, alike, exact = [], [], 0
         for i in judged:
@@ -182,15 +187,15 @@ def one(
     return clip, figures, single
 
 
-def run(quick: bool, workers: int) -> tuple[dict[str, Any], dict[str, list[Worst]]]:
-    count = 25 if quick else 121
+def run(quick: bool, slim: bool, workers: int) -> tuple[dict[str, Any], dict[str, list[Worst]]]:
+    count = 25 if quick else 31 if slim else 121
     clips = [c for c in CLIPS if not quick or not c.startswith("sign") or c.endswith("yes")]
     jobs = [(c, 2) for c in clips] + [(c, 4) for c in clips if c.endswith("60")]
     rows: list[Row] = []
     worst: dict[str, list[Worst]] = {}
     found = {}
     with ProcessPoolExecutor(workers) as pool:
-        results = pool.map(one, *zip(*((c, count, times) for c, times in jobs), strict=True))
+        results = pool.map(one, *zip(*((c, count, times, slim) for c, times in jobs), strict=True))
         for (_, times), (clip, figures, single) in zip(jobs, results, strict=True):
             case = clip if times == 2 else f"{clip}, x4"
             for name, values in figures.items():
@@ -207,7 +212,7 @@ def run(quick: bool, workers: int) -> tuple[dict[str, Any], dict[str, list[Worst
         rows.insert(0, Row("mean", name, mean_of({c: figures[name] for c, figures in found.items()})))
         worst[name] = sorted(worst[name])[:WORST]
     settings = {"frames": count, "clips": CLIPS, "minterpolate": MINTERPOLATE, "quick": quick}
-    return document("interpolate_quality", rows, settings=settings), worst
+    return document("interpolate_slim" if slim else "interpolate_quality", rows, settings=settings), worst
 
 
 def mean_of(found: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -261,11 +266,14 @@ def show(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="25 frames of fewer clips (two minutes)")
+    parser.add_argument(
+        "--slim", action="store_true", help="the methods whose networks ship, on 31 frames of each clip"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--worst", type=Path, metavar="PICTURE", help="draw the worst frames of every method")
     args = parser.parse_args()
-    result, worst = run(args.quick, args.workers)
+    result, worst = run(args.quick, args.slim, args.workers)
     print(show(result))
     for name, frames in worst.items():
         print(f"worst of {name}:", ", ".join(f"{clip} {i} ({v:.1f} dB)" for v, clip, i in frames))

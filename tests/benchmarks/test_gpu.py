@@ -223,6 +223,22 @@ def test_enlarging_is_compared_with_and_without_graphs(gpu, small, monkeypatch):
     assert machine.absent == []
 
 
+def test_new_frames_are_timed_and_those_along_flow_compared(gpu, small, monkeypatch):
+    machine = gpu.Machine(dict(INFO), [Pretended(), Broken("torch")])
+    monkeypatch.setattr(gpu, "BETWEEN", ((96, 64),))
+    monkeypatch.setattr(gpu, "Stream", lambda stages, device: Stream(stages))
+    rows = {(row.case, row.method): row.values for row in gpu.between(machine, 4, 0.01)}
+    for library, different in (("cupy", 0), ("torch", 8)):
+        for method in ("flow", "fast"):
+            values = rows.pop((f"new frames, 96x64, {method}", library))
+            assert values["fps"] > 0
+            assert values["seven_ms"] > 0
+        assert rows.pop(("parity: new frames, 96x64, flow", library)) == {"frames": 8, "different": different}
+    assert not rows
+    assert machine.faults == ["new frames, 96x64, flow, torch: 8 frames are not the CPU's"]
+    assert machine.absent == []
+
+
 def test_enlarging_without_a_backend_is_told_and_no_fault(gpu, small, monkeypatch):
     def fails(stages, device):
         raise DeviceError("lite-x2/main cannot run on cuda")
