@@ -191,7 +191,7 @@ def test_a_slim_super_slomo_takes_the_search(small_weights: Any, pretend: Any) -
     """Its stage makes what its training makes."""
     import torch
 
-    from reelmend.networks.superslomo import SUPERSLOMO, Searched, UNet
+    from reelmend.networks.superslomo import SUPERSLOMO, Synthesis, UNet
     from reelmend.networks.train.chains import CHAINS
 
     widths = (4, 6, 8, 10, 12, 12)
@@ -206,7 +206,7 @@ def test_a_slim_super_slomo_takes_the_search(small_weights: Any, pretend: Any) -
         SuperSloMo.of(net, "cpu", 1.0, True)
     chain = CHAINS["superslomo"]({"widths": list(widths)})
     module = chain.network()
-    assert isinstance(module, Searched)
+    assert isinstance(module, Synthesis)
     module.net.load_state_dict(state)
     assert set(chain.checkpoint(module.state_dict())["state_dictAT"]) == set(state)
     for size in ((64, 128), (52, 76)):

@@ -40,7 +40,7 @@ from ..engines.network import Part, Port
 from .family import Family, Graph, Recognised, State
 from .fitting import fitted, shape_of
 
-__all__ = ["GAINS", "MULTIPLE", "REDUCED", "SUPERSLOMO", "FlowBetween", "Searched", "Synthesis", "UNet"]
+__all__ = ["GAINS", "MULTIPLE", "REDUCED", "SUPERSLOMO", "FlowBetween", "Synthesis", "UNet"]
 
 MEAN = (0.429, 0.431, 0.397)  # of R, G and B in the training frames, taken off before both networks
 MULTIPLE = 32
@@ -120,7 +120,8 @@ class FlowBetween(_Part):
 
 class Synthesis(_Part):
     """Part "synthesis": both pictures, F_01, F_10, F_t1, F_t0, I_1 and I_0 warped by the latter two, to what is to be
-    added to F_t0 and to F_t1 (n, 2, h, w each), and V (n, 1, h, w), 0..1: how far I_0 is to be believed."""
+    added to F_t0 and to F_t1 (n, 2, h, w each), and V (n, 1, h, w), 0..1: how far I_0 is to be believed. A U-Net with
+    GAINS more outputs gives those too (n, GAINS, h, w)."""
 
     def forward(
         self,
@@ -132,33 +133,15 @@ class Synthesis(_Part):
         to_a: Tensor,
         from_b: Tensor,
         from_a: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        out = _told(self, a, b, forward, backward, to_b, to_a, from_b, from_a)
-        return out[:, :2], out[:, 2:4], torch.sigmoid(out[:, 4:5])
-
-
-class Searched(_Part):
-    """The same where motion is searched, and gains of sharpening (n, GAINS, h, w)."""
-
-    def forward(
-        self,
-        a: Tensor,
-        b: Tensor,
-        forward: Tensor,
-        backward: Tensor,
-        to_b: Tensor,
-        to_a: Tensor,
-        from_b: Tensor,
-        from_a: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        out = _told(self, a, b, forward, backward, to_b, to_a, from_b, from_a)
-        gains = out[:, 5:] if self.training else out[:, 5:].clamp(-_MOST, _MOST)
-        return out[:, :2], out[:, 2:4], torch.sigmoid(out[:, 4:5]), gains
-
-
-def _told(part: _Part, a: Tensor, b: Tensor, *others: Tensor) -> Any:
-    *flows, from_b, from_a = others
-    return part.net(torch.cat([a - part.mean, b - part.mean, *flows, from_b - part.mean, from_a - part.mean], 1))
+    ) -> tuple[Tensor, ...]:
+        mean = self.mean
+        flows = (forward, backward, to_b, to_a)
+        out = self.net(torch.cat([a - mean, b - mean, *flows, from_b - mean, from_a - mean], 1))
+        told = (out[:, :2], out[:, 2:4], torch.sigmoid(out[:, 4:5]))
+        if self.net.conv3.out_channels == _SIZES[1][1]:
+            return told
+        gains = out[:, _SIZES[1][1] :]
+        return *told, gains if self.training else gains.clamp(-_MOST, _MOST)
 
 
 class _SuperSloMo(Family):
@@ -184,7 +167,7 @@ class _SuperSloMo(Family):
         told = (more_a, more_b, visible, gains) if searched else (more_a, more_b, visible)
         net = _unet(data[_STATES[1]], inputs, outputs + (GAINS if searched else 0), f"Super SloMo, {_STATES[1]}")
         part = Part("synthesis", (a, b, forward, backward, to_b, to_a, from_b, from_a), told, MULTIPLE)
-        graphs = [Graph((Searched if searched else Synthesis)(net).eval(), part)]
+        graphs = [Graph(Synthesis(net).eval(), part)]
         if not searched:
             first = FlowBetween(_unet(data[_STATES[0]], *_SIZES[0], f"Super SloMo, {_STATES[0]}"))
             graphs.insert(0, Graph(first.eval(), Part("flow", (a, b), (forward, backward), MULTIPLE)))

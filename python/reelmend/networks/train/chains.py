@@ -17,7 +17,7 @@ from ..fast import MULTIPLE, REDUCED, Fast
 from ..superslomo import GAINS as SLOMO_GAINS
 from ..superslomo import MULTIPLE as SLOMO_MULTIPLE
 from ..superslomo import REDUCED as SLOMO_REDUCED
-from ..superslomo import Searched, UNet
+from ..superslomo import Synthesis, UNet
 from .between import Batch, fetched, resized, sharpened
 from .projecting import adaptive, projected
 
@@ -115,7 +115,7 @@ class _SuperSloMo(Chain):
         last: Any = net.conv3  # silent at first: training begins with the search, and both pictures alike
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        return Searched(net)
+        return Synthesis(net)
 
     def made(self, net: nn.Module, batch: Batch) -> list[Tensor]:
         size, t = batch.size, batch.t
