@@ -18,7 +18,7 @@ from reelmend.engines import find, user_folder
 from reelmend.engines.cache import EngineCache
 from reelmend.media import open_source
 
-SHIPS = ("blaze", "fast", "lite-x2", "superslomo")
+SHIPS = ("blaze", "dain", "fast", "lite-x2", "superslomo")
 SHIPPED = "lite-x2"
 SIZE = ("--size", "64x48")
 ORT = ("--backend", "onnxruntime")  # always there, whatever else is

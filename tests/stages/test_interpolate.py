@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 160, 272
 MOVING = ["flow", "memc"]
 # By networks of random weights, whose pictures are little more than mixtures: what is the stage's holds for them too.
 BY_NETWORKS = [pytest.param(name, marks=pytest.mark.extra("train")) for name in LEARNED]
-SHIPPED = ["our fast", "our superslomo"]  # by the networks that ship
+SHIPPED = ["our fast", "our superslomo", "our dain"]  # by the networks that ship
 OURS = ["sample", "blend", *MOVING]
 ALL = [*OURS, *BY_NETWORKS]
 

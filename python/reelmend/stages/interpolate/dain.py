@@ -57,6 +57,7 @@ class DAIN(RgbSynthesiser):
 
     family: ClassVar[str] = "dain"
     file: ClassVar[str] = "best.pth of DAIN (github.com/baowenbo/DAIN)"
+    shipped: ClassVar[str | None] = "dain"
 
     def __init__(self, network: str | Network, device: str, scale: float = 1.0) -> None:
         super().__init__(network, device, scale)
