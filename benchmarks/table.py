@@ -261,8 +261,8 @@ def frames_quality(document: Document) -> str:
     return (
         text
         + markdown(head, body)
-        + "\n\n![The worst frames of each method](benchmarks/results/interpolate_worst.jpg)\n\n"
-        + "The worst frames of each method, beside what was taken away.\n\n"
+        + "\n\n![The worst frames of method fast](benchmarks/results/interpolate_worst.jpg)\n\n"
+        + "The ten worst frames of `fast`, beside what was taken away and what other methods make of it.\n\n"
         + f"The mean of clips that `fast` was not trained on: {told}.\n\n"
         + f"Three of four frames taken away from clips of 60 a second, PSNR: {four}.\n\n"
         + measured(document, "libavfilter", "av", "numpy")
