@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from .moments import GRID, PLANES, Moments
 
-__all__ = ["Batch", "batch_of_search", "drawn", "fetched", "resized", "searched", "sharpened", "whole"]
+__all__ = ["Batch", "batch_of_search", "composed", "drawn", "fetched", "resized", "searched", "sharpened", "whole"]
 
 _ONWARD = slice(13, 17)  # of what is kept of the search
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
@@ -85,11 +85,21 @@ def sharpened(x: Tensor, gains: Tensor) -> Tensor:
 
 def searched(batch: Batch) -> Tensor:
     """What the search alone makes: four warps, mixed as method "flow" does it."""
-    ways = resized(batch.ways, batch.size)
-    by_a, t = resized(batch.by_a, batch.size), batch.t
+    return composed(batch, batch.ways, batch.by_a, 1 - batch.t)
+
+
+def composed(batch: Batch, ways: Tensor, by_a: Tensor, first: Tensor, still: Tensor | None = None) -> Tensor:
+    """Both pictures along four ways and, as far as it is still, not moved, (n, 3, patch, patch): as ops.compose.
+    `first` is the first picture's part; ways (n, 8, ...), by_a and still (n, 1, ...) are of any one size."""
+    size, second, flows = batch.size, 1 - first, [*resized(ways, batch.size).split(2, 1)]
+    shares = [by * part for by in (by_a, 1 - by_a) for part in (first, second)]
+    if still is not None:
+        shares = [*((1 - still) * share for share in shares), still * first, still * second]
+        flows += 2 * [torch.zeros_like(flows[0])]
+    weights = resized(torch.cat(shares, 1), size)
     made = torch.zeros_like(batch.truth)
-    for k, (share, part) in enumerate(((by_a, 1 - t), (by_a, t), (1 - by_a, 1 - t), (1 - by_a, t))):
-        made = made + share * part * fetched((batch.a, batch.b)[k % 2], ways[:, 2 * k : 2 * k + 2], batch.at)
+    for k, flow in enumerate(flows):
+        made = made + weights[:, k : k + 1] * fetched((batch.a, batch.b)[k % 2], flow, batch.at)
     return made
 
 

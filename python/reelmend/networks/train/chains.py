@@ -18,7 +18,7 @@ from ..superslomo import GAINS as SLOMO_GAINS
 from ..superslomo import MULTIPLE as SLOMO_MULTIPLE
 from ..superslomo import REDUCED as SLOMO_REDUCED
 from ..superslomo import Synthesis, UNet
-from .between import Batch, fetched, resized, sharpened
+from .between import Batch, composed, fetched, resized, sharpened
 from .projecting import adaptive, projected
 
 __all__ = ["CHAINS", "Chain", "refined"]
@@ -61,20 +61,7 @@ def refined(net: Fast, batch: Batch) -> list[Tensor]:
     onward = (MIDDLE - t) / (2 * REDUCED) * (mean[:, 2:] - mean[:, :2])
     judged = fetched(judged, onward, torch.zeros_like(batch.at))
     still, gains = net.refine(judged, torch.cat([by_a, t.expand_as(by_a), ways], 1))
-    return [sharpened(_composed(batch, ways, by_a, 1 - t, still), resized(gains, size))]
-
-
-def _composed(batch: Batch, ways: Tensor, by_a: Tensor, first: Tensor, still: Tensor) -> Tensor:
-    """Both pictures along the four ways and, as far as it is still, not moved; `first` is the first picture's part."""
-    size, second, moving = batch.size, 1 - first, 1 - still
-    shares = [moving * by * part for by in (by_a, 1 - by_a) for part in (first, second)]
-    weights = resized(torch.cat([*shares, still * first, still * second], 1), size)
-    whole = resized(ways, size)
-    unmoved = torch.zeros_like(whole[:, :2])
-    made = torch.zeros_like(batch.truth)
-    for k, flow in enumerate([*whole.split(2, 1), unmoved, unmoved]):
-        made = made + weights[:, k : k + 1] * fetched((batch.a, batch.b)[k % 2], flow, batch.at)
-    return made
+    return [sharpened(composed(batch, ways, by_a, 1 - t, still), resized(gains, size))]
 
 
 class _Fast(Chain):
@@ -135,7 +122,7 @@ class _SuperSloMo(Chain):
         more_a, more_b, visible, gains = net(a, b, forward, backward, to_b, to_a, from_b, from_a)
         first, second = (1 - t) * visible, t * (1 - visible)
         ways = ways + torch.cat([more_a, more_b, more_a, more_b], 1)
-        made = _composed(batch, ways, by_a, first / (first + second), torch.zeros_like(by_a))
+        made = composed(batch, ways, by_a, first / (first + second))
         return [sharpened(made, resized(gains, size))]
 
     def checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
