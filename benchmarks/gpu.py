@@ -140,9 +140,7 @@ def stages(machine: Machine, size: tuple[int, int] = SIZES[0], count: int = 84, 
         expected = _through(stage, "cpu", stock, count)
         for gpu in machine.gpus:
             held = [_held(gpu, frame) for frame in stock]
-            different = 0
-            for a, b in zip(expected, _through(stage, "cuda", held, count), strict=True):
-                different += any(differing(p, gpu.get(q)) for p, q in zip(a.planes, b.planes, strict=True))
+            different = _unlike(gpu, expected, _through(stage, "cuda", held, count))
             if different:
                 machine.faults.append(f"{case}, {gpu.library}: {different} of {count} frames are not the CPU's")
             yield Row(f"parity: {case}", gpu.library, {"frames": count, "different": different})
@@ -192,25 +190,31 @@ def between(machine: Machine, count: int = 12, seconds: float = 3.0) -> Iterator
         stock = list(frames(width, height, 8))
         for method in ("flow", "fast"):
             case = f"new frames, {width}x{height}, {method}"
+            twice, seven = (Interpolate(factor=n, method=method, repeats="keep") for n in (2, 8))
+            expected = _through(twice, "cpu", stock, count) if method == "flow" else []
             for gpu in machine.gpus:
                 held = [_held(gpu, frame) for frame in stock]
-                twice, seven = (Interpolate(factor=n, method=method, repeats="keep") for n in (2, 8))
                 try:
                     fps = _speed(twice, "cuda", held, seconds, gpu)
                     seven_ms = 8e3 / _speed(seven, "cuda", held, seconds, gpu)
-                    made = _through(twice, "cuda", held, count) if method == "flow" else []
+                    made = _through(twice, "cuda", held, count) if expected else []
                 except (ReelmendError, ImportError) as error:
                     machine.absent.append(f"{case}, {gpu.library}: {error}")
                     continue
                 yield Row(case, gpu.library, {"fps": fps, "seven_ms": seven_ms})
                 if made:
-                    pairs = zip(_through(twice, "cpu", stock, count), made, strict=True)
-                    different = sum(
-                        any(differing(p, gpu.get(q)) for p, q in zip(a.planes, b.planes, strict=True)) for a, b in pairs
-                    )
+                    different = _unlike(gpu, expected, made)
                     if different:
                         machine.faults.append(f"{case}, {gpu.library}: {different} frames are not the CPU's")
                     yield Row(f"parity: {case}", gpu.library, {"frames": len(made), "different": different})
+
+
+def _unlike(gpu: Gpu, expected: list[Frame], made: list[Frame]) -> int:
+    """Frames made on the GPU that are not the CPU's to the bit."""
+    return sum(
+        any(differing(p, gpu.get(q)) for p, q in zip(a.planes, b.planes, strict=True))
+        for a, b in zip(expected, made, strict=True)
+    )
 
 
 def _held(gpu: Gpu, frame: Frame) -> Frame:
