@@ -59,7 +59,7 @@ def resized(planes: Array, size: tuple[int, ...]) -> Array:
     return out
 
 
-def resize_into(planes: Array, targets: Iterable[Array]) -> None:
+def resize_into(planes: Iterable[Array], targets: Iterable[Array]) -> None:
     """Each plane in the size of the next of these, bilinear; an iterator of more goes on after them."""
     for plane, target in zip(planes, targets, strict=False):
         ops.resize(plane, out=target)

@@ -15,7 +15,7 @@ from ...errors import NetworkError
 from ...frame import Array, Frame
 from ...ops._dispatch import empty
 from ..letterbox import Region
-from ..planes import extend, groups, resized
+from ..planes import extend, groups, resize_into
 from .synthesis import Synthesiser, View
 from .ways import Way, Ways
 
@@ -131,8 +131,7 @@ class AlongSearch(Synthesiser):
         """Planes of a picture of this size on a grid of such cells of the padded one; beyond it, its edge's."""
         rows, columns = (-(-n // cell) for n in size)
         every = empty((len(planes), *(n // cell for n in self.padded(size))), np.float32, planes[0])
-        for plane, target in zip(planes, every, strict=True):
-            target[:rows, :columns] = resized(plane[None], (rows, columns))[0]
+        resize_into(planes, every[:, :rows, :columns])
         extend(every, (rows, columns))
         return every
 

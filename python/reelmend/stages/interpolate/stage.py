@@ -36,9 +36,7 @@ METHODS = ("auto", "sample", "blend", "memc", "flow", "fast", "superslomo", "ifn
 Method = Literal["auto", "sample", "blend", "memc", "flow", "fast", "superslomo", "ifnet", "dain"]
 _SYNTHESISERS: dict[str, type[Synthesiser]] = {"fast": Fast, "superslomo": SuperSloMo, "ifnet": IFNet, "dain": DAIN}
 _FASTEST = 1000  # frames a second
-_KEPT_UP = (
-    2e6  # pixels a second of frames made by method "fast", on each core of the slowest machine it was measured on
-)
+_KEPT_UP = 2e6  # pixels a second and core that method "fast" makes, on the slowest machine it was measured on
 _TABLES = 48 << 10  # bytes: how a frame is built
 
 
@@ -63,8 +61,8 @@ class Interpolate(Stage):
                  along dense optical flow; "fast": that, judged and sharpened by a small network of our own;
                  "superslomo": by the networks of Super SloMo; "ifnet": by those of RIFE 4.0 to 4.26; "dain": by those
                  of DAIN. The slim variants of superslomo and dain, which ship, begin with the dense flow
-    acceleration  whether motion may be evenly accelerated rather than even ("memc", "flow", "fast"); looks one picture
-                 further ahead, which tells a fade from black too
+    acceleration  whether motion may be evenly accelerated rather than even ("memc", "flow", "fast", slim networks);
+                 looks one picture further ahead, which tells a fade from black too
     cuts         "hold": the old picture stays until the new shot begins; "blend"; "extrapolate": each side moves on
     repeats      "auto": pictures shown two or three times (animation on twos, clips of a lower rate) are re-timed while
                  that is so of most; "retime": always; "keep": never, which saves the delay
@@ -75,14 +73,15 @@ class Interpolate(Stage):
                  checkpoint is imported by `reelmend engines import`. None: the one that ships, of all but "ifnet"
     scale        with methods "fast" and "ifnet": 1, 1/2 or 1/4, the size, in parts of the pictures', in which motion is
                  looked for: less for large pictures
-    compat       with method "superslomo": "pad", or "resize": pictures are reduced to multiples of 32 and what is made
-                 is enlarged again, as the public program does it
+    compat       with method "superslomo" and a network as published: "pad", or "resize": pictures are reduced to
+                 multiples of 32 and what is made is enlarged again, as the public program does it
 
     Cuts are found by structure, as the deflicker stage finds them, so a flash of one frame is none; it is mixed with
     nothing all the same. Where motion is searched, it has the last word: what moves as one, a fast pan, is one shot. A
     fade is mixed down to black. Where the motion of a pair cannot be known (dissolves, violent change), the frames are
-    mixed. Black bars stay as they are. Frames of a network go by way of RGB; where both sources are alike, and nothing
-    that our own search saw moving passes, they are the source to the bit. That search tells shots and overlays too.
+    mixed. Black bars stay as they are. Frames of a network go by way of RGB, but for "fast" and the slim "superslomo",
+    which move, mix and sharpen planes as they are; where both sources are alike, and nothing that our own search saw
+    moving passes, they are the source to the bit. That search tells shots and overlays too.
     """
 
     name: ClassVar[str] = "interpolate"
